@@ -22,7 +22,7 @@ const PinState = "pin"
 
 // Pin protects a reference, and the image that it points at, from the collector.
 type Pin struct {
-	Ref    string        `json:"ref"`              // as [Ref.String] writes it
+	Ref    string        `json:"reference"`        // as [Ref.String] writes it
 	Digest digest.Digest `json:"digest,omitempty"` // what it points at now; "" if it is not stored
 	Since  time.Time     `json:"since,omitzero"`
 }

@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -46,11 +47,11 @@ type Upstream interface {
 
 // UpstreamStatus is the state of an upstream.
 type UpstreamStatus struct {
-	Host     string   `json:"host"`
-	URLs     []string `json:"urls"`               // in the order of preference
-	Asked    bool     `json:"asked"`              // this process has sent it a request
-	Down     bool     `json:"down"`               // it is considered down: only probes are sent
-	Since    int64    `json:"since,omitempty"`    // when it went down, in seconds of Unix time
-	Failures int      `json:"failures,omitempty"` // consecutive ones
-	Error    string   `json:"error,omitempty"`    // of the last failure
+	Host     string    `json:"host"`
+	URLs     []string  `json:"urls"`               // in the order of preference
+	Asked    bool      `json:"asked"`              // this process has sent it a request
+	Down     bool      `json:"down"`               // it is considered down: only probes are sent
+	Since    time.Time `json:"since,omitzero"`     // when it went down
+	Failures int       `json:"failures,omitempty"` // consecutive ones
+	Error    string    `json:"error,omitempty"`    // of the last failure
 }

@@ -114,8 +114,8 @@ func (r *registry) status() mirror.UpstreamStatus {
 		health := e.breaker.health()
 		s.Asked = s.Asked || health.used
 		s.Down = s.Down && health.down
-		if s.Down {
-			s.Since = max(s.Since, health.since.Unix())
+		if s.Down && health.since.After(s.Since) {
+			s.Since = health.since.UTC().Truncate(time.Second)
 		}
 		if health.failures > 0 && health.last.After(last) {
 			last, s.Failures, s.Error = health.last, health.failures, health.err.Error()
@@ -125,7 +125,7 @@ func (r *registry) status() mirror.UpstreamStatus {
 		}
 	}
 	if !s.Down {
-		s.Since = 0
+		s.Since = time.Time{}
 	}
 	return s
 }

@@ -31,9 +31,9 @@
 //
 //	job             request                 items by kind                                   summary
 //	sync            prefetch.Request        image: prefetch.Result                          prefetch.Summary
-//	import          transfer.ImportRequest  image: bundle.Image, skipped, note: Notice,     transfer.Summary
+//	import          transfer.ImportRequest  image: BundleImage, skipped, note: Notice,      transfer.Summary
 //	                                        kept: transfer.KeptTag, next: transfer.NextVolume
-//	export-plan     transfer.ExportRequest  image: bundle.Image, skipped: Notice            transfer.Summary
+//	export-plan     transfer.ExportRequest  image: BundleImage, skipped: Notice             transfer.Summary
 //	export-sent     bundle.Document
 //	export-history                          bundle: transfer.ExportedBundle
 //	migrate         MigrateRequest          repository: MigratedRepository,                 migrate.Summary

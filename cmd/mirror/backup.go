@@ -32,7 +32,7 @@ restores an index from it and from the blobs in the data folder.`,
 // backedUp is the result in JSON.
 type backedUp struct {
 	File  string `json:"file"`
-	Bytes int64  `json:"bytes"`
+	Bytes int64  `json:"size"`
 }
 
 func backup(cmd *cobra.Command, client *admin.Client, path string, asJSON bool) (err error) {

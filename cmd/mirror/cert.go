@@ -21,6 +21,7 @@ func newCertCommand() *cobra.Command {
 	var folder, client string
 	var only bool
 	var days int
+	var o output
 	cmd := &cobra.Command{
 		Use:   "cert [--host NAME[,ADDRESS]...]",
 		Short: "Create a certificate for TLS",
@@ -49,12 +50,13 @@ With --client, create a client certificate, for servers that require one.`,
 				return &exitError{exitUsage, errors.New("--only needs the names to keep: set them with --host, such as --host reg.example,10.0.0.5")}
 			}
 			if client != "" {
-				return makeClientCert(cmd.OutOrStdout(), folder, client, life)
+				return makeClientCert(cmd.OutOrStdout(), folder, client, life, o.json)
 			}
-			return makeServerCert(cmd.OutOrStdout(), folder, hosts, only, life)
+			return makeServerCert(cmd.OutOrStdout(), folder, hosts, only, life, o.json)
 		},
 	}
 	f := cmd.Flags()
+	o.flags(f)
 	f.StringSliceVar(&hosts, "host", nil, "`names` and IP addresses that clients use; repeatable")
 	f.BoolVar(&only, "only", false, "remove the names in the certificate that --host does not list")
 	f.StringVar(&client, "client", "", "create a certificate for a client with this `name`")
@@ -64,12 +66,18 @@ With --client, create a client certificate, for servers that require one.`,
 	return cmd
 }
 
-func makeServerCert(out io.Writer, folder string, hosts []string, only bool, life time.Duration) error {
+func makeServerCert(out io.Writer, folder string, hosts []string, only bool, life time.Duration, asJSON bool) error {
 	made, err := certs.Make(folder, hosts, only, life)
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
 	ca := filepath.Join(folder, certs.AuthorityCert)
+	if asJSON {
+		return printJSON(out, madeCert{
+			Certificate: filepath.Join(folder, certs.ServerCert), Key: filepath.Join(folder, certs.ServerKey), Authority: ca,
+			Hosts: made.Hosts, Dropped: made.Dropped, Expires: made.Expires,
+		})
+	}
 	if made.NewAuthority {
 		fmt.Fprintf(out, "%s  a new authority, for clients to trust; keep %s secret\n", ca, filepath.Join(folder, certs.AuthorityKey))
 	}
@@ -99,10 +107,24 @@ All files for a client: mirror client docker --host %[3]s --ca %[2]s
 	return nil
 }
 
-func makeClientCert(out io.Writer, folder, name string, life time.Duration) error {
+// madeCert is a certificate that was created, in JSON.
+type madeCert struct {
+	Certificate string    `json:"certificate"` // paths
+	Key         string    `json:"key"`
+	Authority   string    `json:"authority"`
+	Hosts       []string  `json:"hosts,omitempty"`
+	Dropped     []string  `json:"dropped,omitempty"` // names that the certificate had before
+	Expires     time.Time `json:"expires"`
+}
+
+func makeClientCert(out io.Writer, folder, name string, life time.Duration, asJSON bool) error {
 	made, err := certs.MakeClient(folder, name, life)
 	if err != nil {
 		return &exitError{exitUsage, err}
+	}
+	if asJSON {
+		path := filepath.Join(folder, name)
+		return printJSON(out, madeCert{Certificate: path + ".crt", Key: path + ".key", Authority: filepath.Join(folder, certs.AuthorityCert), Expires: made.Expires})
 	}
 	fmt.Fprintf(out, `%[1]s/%[2]s.crt  for the client %[2]s, until %[3]s
 

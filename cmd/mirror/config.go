@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap/zapcore"
+	"go.yaml.in/yaml/v3"
 
 	"airmirror/cmd/mirror/config"
 	"airmirror/cmd/mirror/server"
@@ -30,11 +31,14 @@ func newConfigCheckCommand() *cobra.Command {
 		Long: `Check the settings in the file, the environment and the flags, and the certificates, keys and users
 that they name, as 'mirror serve' does. A mistake is reported with its line, and the exit code is 2.`,
 		Example: `  mirror config check --config mirror.yaml`,
-	}, func(cmd *cobra.Command, c config.Loaded) error {
+	}, func(cmd *cobra.Command, c config.Loaded, asJSON bool) error {
 		if !noFiles {
 			if err := server.CheckFiles(c, server.NewCommandLogger(zapcore.WarnLevel, os.Stderr)); err != nil {
 				return err
 			}
+		}
+		if asJSON {
+			return printJSON(cmd.OutOrStdout(), checkedConfig{Valid: true, File: c.Source.File})
 		}
 		what := "the settings are"
 		if c.Source.File != "" {
@@ -47,6 +51,18 @@ that they name, as 'mirror serve' does. A mistake is reported with its line, and
 	return cmd
 }
 
+// checkedConfig is the result of a check in JSON. Invalid settings are an error.
+type checkedConfig struct {
+	Valid bool   `json:"valid"`
+	File  string `json:"file,omitempty"`
+}
+
+// shownConfig are the settings in effect in JSON, and where those come from that are no defaults.
+type shownConfig struct {
+	Settings map[string]any    `json:"settings"`
+	Origins  map[string]string `json:"origins"`
+}
+
 func newConfigShowCommand() *cobra.Command {
 	return settingsCommand(&cobra.Command{
 		Use:   "show",
@@ -54,8 +70,15 @@ func newConfigShowCommand() *cobra.Command {
 		Long: `Show the settings of 'mirror serve' as a configuration file. A comment behind each setting has its
 origin: a line of the file, a variable, a flag or the default. Secrets are masked.`,
 		Example: `  MIRROR_TAG_TTL=5m mirror config show --config mirror.yaml`,
-	}, func(cmd *cobra.Command, c config.Loaded) error {
+	}, func(cmd *cobra.Command, c config.Loaded, asJSON bool) error {
 		text, err := c.Show()
+		if err == nil && asJSON {
+			shown := shownConfig{Origins: c.Origins}
+			if err := yaml.Unmarshal([]byte(text), &shown.Settings); err != nil {
+				return err
+			}
+			return printJSON(cmd.OutOrStdout(), shown)
+		}
 		if err == nil {
 			_, err = fmt.Fprint(cmd.OutOrStdout(), text)
 		}
@@ -96,17 +119,19 @@ func newConfigSchemaCommand() *cobra.Command {
 }
 
 // settingsCommand completes cmd with the flags of serve, and has it call do with the settings.
-func settingsCommand(cmd *cobra.Command, do func(*cobra.Command, config.Loaded) error) *cobra.Command {
+func settingsCommand(cmd *cobra.Command, do func(cmd *cobra.Command, c config.Loaded, asJSON bool) error) *cobra.Command {
 	var source config.Source
+	var o output
 	cmd.Args = usage(noArguments)
 	source.Flags(cmd.Flags())
+	o.flags(cmd.Flags())
 	completeSettings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		settings, err := load(source)
 		if err != nil {
 			return err
 		}
-		return do(cmd, settings)
+		return do(cmd, settings, o.json)
 	}
 	return cmd
 }

@@ -115,7 +115,7 @@ func (e *export) keyID() string {
 // exported is the result of an export in JSON.
 type exported struct {
 	File        string               `json:"file"`
-	Bytes       int64                `json:"bytes"`
+	Bytes       int64                `json:"size"`
 	Bundle      string               `json:"bundle"`
 	Source      string               `json:"source"`
 	Destination string               `json:"destination,omitempty"`

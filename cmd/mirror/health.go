@@ -23,6 +23,7 @@ const healthTimeout = 4 * time.Second
 func newHealthCommand() *cobra.Command {
 	var source config.Source
 	var url string
+	var o output
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Check that the server is healthy",
@@ -51,13 +52,23 @@ request for a login, is healthy. Certificates are not verified, as no secret is 
 		if err := checkResponse(ctx, url); err != nil {
 			return err
 		}
+		if o.json {
+			return printJSON(cmd.OutOrStdout(), healthResult{true, url})
+		}
 		_, err := fmt.Fprintf(cmd.OutOrStdout(), "healthy: %s responds\n", url)
 		return err
 	}
 	f := cmd.Flags()
 	source.Flags(f, "data")
+	o.flags(f)
 	f.StringVar(&url, "url", "", "check this `URL` instead")
 	return cmd
+}
+
+// healthResult is the result in JSON. An unhealthy server is an error.
+type healthResult struct {
+	Healthy bool   `json:"healthy"`
+	URL     string `json:"url"`
 }
 
 // dataFolder returns the data folder. It reads the configuration file only if neither a flag nor a variable names the

@@ -24,6 +24,7 @@ func newKeyCommand() *cobra.Command {
 func newKeyGenerateCommand() *cobra.Command {
 	var path string
 	var noPassword bool
+	var o output
 	cmd := &cobra.Command{
 		Use:   "generate",
 		Short: "Create a key pair to sign bundles",
@@ -48,14 +49,25 @@ that protects the secret key.`,
 			if err != nil {
 				return err
 			}
+			if o.json {
+				return printJSON(cmd.OutOrStdout(), madeKey{SecretKey: path, PublicKey: signature.PublicPath(path), Key: public.String()})
+			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s  secret key: keep it where bundles are exported\n%s  public key: copy it to mirrors that import bundles\n\n%s\n",
 				path, signature.PublicPath(path), public)
 			return err
 		},
 	}
+	o.flags(cmd.Flags())
 	cmd.Flags().StringVar(&path, "key", "mirror.key", "write the secret key to this `file`, and the public key beside it")
 	cmd.Flags().BoolVar(&noPassword, "no-password", false, "do not protect the secret key with a password, for unattended use")
 	return cmd
+}
+
+// madeKey is a key pair that was created, in JSON.
+type madeKey struct {
+	SecretKey string `json:"secretKey"` // paths
+	PublicKey string `json:"publicKey"`
+	Key       string `json:"key"` // the public key
 }
 
 // newPassword asks for a password twice. It returns none if standard input is not a terminal.

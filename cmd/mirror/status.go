@@ -215,7 +215,7 @@ func upstreamState(mode mirror.Mode, u mirror.UpstreamStatus) string {
 	case mode == mirror.Offline:
 		return "not used"
 	case u.Down:
-		return "down, " + age(time.Unix(u.Since, 0)) + ": " + u.Error
+		return "down, " + age(u.Since) + ": " + u.Error
 	case u.Failures > 0:
 		return count(u.Failures, "failure", "failures") + ": " + u.Error
 	case u.Error != "":

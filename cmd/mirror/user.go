@@ -26,6 +26,7 @@ import (
 // userFile is the file of users that a command works on.
 type userFile struct {
 	config.Loaded
+	output
 	source config.Source
 	path   string
 }
@@ -68,6 +69,9 @@ func newUserAddCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if u.json {
+			return printJSON(cmd.OutOrStdout(), userChange{User: name, File: u.path, Added: added})
+		}
 		what := "was added"
 		if !added {
 			what = "has a new password"
@@ -78,6 +82,14 @@ func newUserAddCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input")
 	cmd.ValidArgsFunction = u.complete
 	return cmd
+}
+
+// userChange is the result of a change in JSON.
+type userChange struct {
+	User    string `json:"user"`
+	File    string `json:"file"`
+	Added   bool   `json:"added,omitempty"` // false after a change of the password
+	Removed bool   `json:"removed,omitempty"`
 }
 
 func newUserRemoveCommand() *cobra.Command {
@@ -93,9 +105,13 @@ func newUserRemoveCommand() *cobra.Command {
 		if errors.Is(err, auth.ErrNoUser) {
 			return fmt.Errorf("user %s is not in %s", args[0], u.path)
 		}
-		if err == nil {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s was removed from %s\n", args[0], u.path)
+		switch {
+		case err != nil:
+			return err
+		case u.json:
+			return printJSON(cmd.OutOrStdout(), userChange{User: args[0], File: u.path, Removed: true})
 		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s was removed from %s\n", args[0], u.path)
 		return err
 	})
 	cmd.ValidArgsFunction = u.complete
@@ -104,7 +120,6 @@ func newUserRemoveCommand() *cobra.Command {
 
 func newUserListCommand() *cobra.Command {
 	var u userFile
-	var asJSON bool
 	cmd := u.command(&cobra.Command{
 		Use:     "ls",
 		Short:   "List users",
@@ -115,7 +130,7 @@ func newUserListCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if asJSON {
+		if u.json {
 			return printJSON(cmd.OutOrStdout(), append([]string{}, users...))
 		}
 		for _, user := range users {
@@ -123,7 +138,7 @@ func newUserListCommand() *cobra.Command {
 		}
 		return nil
 	})
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	printsNames(cmd.Flags()) // the list has nothing else
 	return cmd
 }
 
@@ -134,6 +149,7 @@ func (u *userFile) command(cmd *cobra.Command, do func(cmd *cobra.Command, args 
 	u.source.Flags(meant, "data")
 	asSettings(cmd, meant, "Settings:")
 	cmd.Flags().AddFlagSet(meant)
+	u.output.flags(cmd.Flags())
 	cmd.Args = usage(cmd.Args)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if u.path == "" {

@@ -9,7 +9,7 @@ import (
 // Result is the result of one image.
 type Result struct {
 	// Image is host/path:tag or host/path@digest, or the text that could not be parsed.
-	Image string `json:"image"`
+	Image string `json:"reference"`
 	// Fetched is nil if nothing was fetched. It is set together with Error if a part of the image is missing.
 	Fetched *mirror.Fetched `json:"fetched,omitempty"`
 	Error   string          `json:"error,omitempty"`

@@ -69,7 +69,7 @@ type Summary struct {
 	Known       bool          `json:"alreadyImported,omitempty"` // the bundle was imported before
 	DryRun      bool          `json:"dryRun,omitempty"`          // nothing was changed
 	Next        *NextVolume   `json:"next,omitempty"`            // the import needs this volume next
-	Duration    float64       `json:"duration"`                  // in seconds
+	Duration    float64       `json:"seconds"`                   // in seconds
 }
 
 // describe sets the fields that the document determines.

@@ -120,7 +120,7 @@ func TestJobsSendTheirItems(t *testing.T) {
 		{"usage", admin.UsageRequest{}, "repository repository summary", map[admin.Kind]any{"repository": usage, "summary": usage}},
 		{"usage", admin.UsageRequest{Match: []string{"team/tool"}}, "repository", nil},
 		{"verify", admin.VerifyRequest{}, "summary", map[admin.Kind]any{"summary": mirror.VerifySummary{}}},
-		{"export-plan", transfer.ExportRequest{All: true}, "image image image summary", map[admin.Kind]any{"image": bundle.Image{}, "summary": transfer.Summary{}}},
+		{"export-plan", transfer.ExportRequest{All: true}, "image image image summary", map[admin.Kind]any{"image": admin.BundleImage{}, "summary": transfer.Summary{}}},
 		{"export-history", nil, "", nil},
 		{"sync", prefetch.Request{Images: []string{"team/app:9"}}, "image summary", map[admin.Kind]any{"image": prefetch.Result{}, "summary": prefetch.Summary{}}},
 		{"remove", admin.RemoveRequest{Names: []string{"team/app:1"}, DryRun: true}, "candidate summary", map[admin.Kind]any{"candidate": candidate, "summary": admin.RemoveSummary{}}},

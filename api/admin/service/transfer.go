@@ -60,7 +60,7 @@ func reportTransfer(report admin.Report) func(transfer.Event) {
 	return func(e transfer.Event) {
 		switch e.Kind {
 		case transfer.KindImage:
-			report.Item(admin.KindImage, e.Image)
+			report.Item(admin.KindImage, admin.BundleImage{Reference: referenceOf(e.Image), Image: e.Image})
 		case transfer.KindSkipped:
 			report.Item(admin.KindSkipped, admin.Notice{Name: e.Name, Reason: e.Reason})
 		case transfer.KindNote:
@@ -71,6 +71,14 @@ func reportTransfer(report admin.Report) func(transfer.Event) {
 			report.Item(admin.KindNext, e.Next)
 		}
 	}
+}
+
+// referenceOf returns the whole name of an image in a bundle.
+func referenceOf(image *bundle.Image) string {
+	if image.Tag != "" {
+		return image.Repository + ":" + image.Tag
+	}
+	return image.Repository + "@" + image.Digest.String()
 }
 
 // recordImports returns a function that calls next and records an event for each image that is imported. It records no

@@ -53,18 +53,18 @@ func comment(text string) string { return "# " + text + "\n" }
 
 // File is a file on the machine of a client.
 type File struct {
-	Path string
-	Text string // content; "" for a copy of the file Copy
-	Copy string
+	Path string `json:"path"`
+	Text string `json:"text,omitempty"` // content; "" for a copy of the file Copy
+	Copy string `json:"copy,omitempty"`
 	// Secret says that the file contains a password.
-	Secret bool
+	Secret bool `json:"secret,omitempty"`
 }
 
 // Setup is the configuration of a client.
 type Setup struct {
-	Files []File
-	Then  string   // command that makes the client read the files; "" if none is needed
-	Notes []string // for people, in sentences
+	Files []File   `json:"files"`
+	Then  string   `json:"then,omitempty"`  // command that makes the client read the files; "" if none is needed
+	Notes []string `json:"notes,omitempty"` // for people, in sentences
 }
 
 // Kinds are the clients that [For] supports.
