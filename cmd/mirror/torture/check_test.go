@@ -50,7 +50,9 @@ func (w *workload) check(t *testing.T, root string, at int, settle bool) *findin
 	}
 	_ = group.Wait() // nothing fails, but is found
 	w.checkList(ctx, c, s.data, f)
-	verify(ctx, s.data, f)
+	if _, err := command(ctx, s.data, "", "verify"); err != nil {
+		f.add("%v", err)
+	}
 	after := newImage(random(uint64(at)))
 	if err := c.push("team/after:v1", after); err != nil {
 		f.add("a push after the restart: %v", err)
@@ -64,25 +66,6 @@ func (w *workload) check(t *testing.T, root string, at int, settle bool) *findin
 		f.add("log of the server: %s", tail(s.log.String()))
 	}
 	return f
-}
-
-// verify checks the store. A kill between the deletion of an entry of the index and that of its file leaves an orphaned
-// file, which is no loss; a repair must remove this defect.
-func verify(ctx context.Context, data string, f *findings) {
-	out, err := command(ctx, data, "", "verify", "--json")
-	if err == nil {
-		return
-	}
-	for line := range strings.Lines(out) {
-		if strings.Contains(line, `"kind":"defect"`) && !strings.Contains(line, `"kind":"orphaned"`) {
-			f.add("mirror verify: %s", line)
-		}
-	}
-	if out, err := command(ctx, data, "", "verify", "--repair"); err != nil {
-		f.add("%v", err)
-	} else if out, err = command(ctx, data, "", "verify"); err != nil {
-		f.add("after a repair: %v, %s", err, out)
-	}
 }
 
 func (w *workload) checkName(c *client, root, name string, at int, settle bool, f *findings) {

@@ -13,7 +13,7 @@
 //	mount_test.go      a file system on it
 //	history_test.go    what was acknowledged when, and what may be stored after that
 //	workload_test.go   clients that push, pull and delete
-//	operator_test.go   commands: import, collection, backup, export, users
+//	operator_test.go   commands: import, collection, compaction, backup, export, users
 //	check_test.go      the check of a data folder
 //	client_test.go     images, and requests of a client
 //	process_test.go    the server and commands

@@ -26,7 +26,7 @@ func (w *workload) operator(ctx context.Context, rnd *rand.Rand) error {
 		_, err := command(ctx, w.data(), "", args...)
 		return err
 	}
-	switch rnd.IntN(6) {
+	switch rnd.IntN(7) {
 	case 0:
 		if w.collect {
 			return mirror("gc", "--grace", "0s", "--delete-untagged")
@@ -38,6 +38,8 @@ func (w *workload) operator(ctx context.Context, rnd *rand.Rand) error {
 	case 3:
 		return w.writeFile("backup.db", func(path string) error { return mirror("backup", path) })
 	case 4:
+		return mirror("compact")
+	case 5:
 		return w.writeFile("plant.tar", func(path string) error {
 			return mirror("export", "--bundle", path, "--overwrite", "--skip-missing", "plant/app:t0")
 		})

@@ -26,7 +26,7 @@ func TestPowerCut(t *testing.T) {
 	up, bundles := newUpstream(t), exportBundles(t)
 	end := time.Now().Add(*duration / 2)
 	for n := uint64(0); n == 0 || time.Now().Before(end); n++ {
-		system := fileSystems[n%uint64(len(fileSystems))]
+		system := fileSystems[(*seed+n)%uint64(len(fileSystems))]
 		t.Run(fmt.Sprintf("%d %s", n, system.name), func(t *testing.T) {
 			p := startPower(t, system, &workload{upstream: up, bundles: bundles, collect: n%2 == 1}, n)
 			rnd := random(n, 1000)
