@@ -65,6 +65,7 @@ var (
 	_ backend.Index     = (*Index)(nil)
 	_ backend.Checker   = (*Index)(nil)
 	_ backend.Copier    = (*Index)(nil)
+	_ backend.Queue     = (*Index)(nil)
 	_ backend.Compactor = (*Index)(nil)
 
 	_ backend.Compactor = (*Index)(nil)
@@ -92,6 +93,12 @@ func (x *Index) Update(ctx context.Context, f func(backend.WriteTx) error) error
 
 // Close implements [backend.Index].
 func (x *Index) Close() error { return x.below.Close() }
+
+// Waiting implements [backend.Queue]. An index that does not know reports true.
+func (x *Index) Waiting() bool {
+	queue, ok := x.below.(backend.Queue)
+	return !ok || queue.Waiting()
+}
 
 // Check implements [backend.Checker]. An index that cannot be checked has no defects.
 func (x *Index) Check(ctx context.Context) (defects []error, err error) {

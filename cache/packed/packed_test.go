@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -266,5 +267,31 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestWaiting checks that a running update learns from the index below whether another one waits.
+func TestWaiting(t *testing.T) {
+	below, err := bolt.Open(filepath.Join(t.TempDir(), "index.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := packed.New(below, nil)
+	defer x.Close()
+	var alone bool
+	second := make(chan error, 1)
+	err = x.Update(t.Context(), func(backend.WriteTx) error {
+		alone = !x.Waiting()
+		go func() { second <- x.Update(t.Context(), func(backend.WriteTx) error { return nil }) }()
+		for !x.Waiting() {
+			runtime.Gosched()
+		}
+		return nil
+	})
+	if err != nil || !alone {
+		t.Errorf("alone: %v, %v; want true", alone, err)
+	}
+	if err := <-second; err != nil {
+		t.Error(err)
 	}
 }
