@@ -55,7 +55,7 @@ cross: ## Compile the mirror for every platform of a release
 	done
 
 release-snapshot: $(BIN)/clients/goreleaser $(BIN)/clients/cyclonedx-gomod ## Build a release into bin/dist without publishing it
-	PATH="$(BIN)/clients:$$PATH" goreleaser release --snapshot --clean $(if $(shell $(DOCKER) buildx version 2>/dev/null),,--skip=docker)
+	PATH="$(BIN)/clients:$$PATH" goreleaser release --snapshot --clean --timeout 4h $(if $(shell $(DOCKER) buildx version 2>/dev/null),,--skip=docker)
 
 # The tests compare these files with the code; here they write them.
 docs: ## Generate what comes from the code: the page of settings, the schema, help, and man pages and completions in bin

@@ -119,8 +119,17 @@ func TestDuplicateFiles(t *testing.T) {
 	if err := consumeKnown(bytes.NewReader(tarOf(t, append(slices.Clone(list), again)...))); err != nil {
 		t.Errorf("the same twice: %v", err)
 	}
-	again.data = "eno"
-	isInvalid(t, consumeKnown(bytes.NewReader(tarOf(t, append(slices.Clone(list), again)...))))
+	for _, other := range []string{"eno", "longer"} {
+		again.data = other
+		says(t, consumeKnown(bytes.NewReader(tarOf(t, append(slices.Clone(list), again)...))), "occurs twice with different content")
+	}
+	link := entry{name: "x/layer.tar", kind: tar.TypeSymlink, link: "../" + again.name}
+	if err := consumeKnown(bytes.NewReader(tarOf(t, append(slices.Clone(list), link, link)...))); err != nil {
+		t.Errorf("the same link twice: %v", err)
+	}
+	other := link
+	other.link = "../other.tar"
+	says(t, consumeKnown(bytes.NewReader(tarOf(t, append(slices.Clone(list), link, other)...))), "occurs twice with different content")
 }
 
 // consumeKnown is like consume, and sets the digests of entries without one.

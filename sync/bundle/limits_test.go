@@ -61,6 +61,7 @@ func TestLimitsAreInclusive(t *testing.T) {
 		"bytes":               {in(data), total, func(n int64) bundle.Limits { return bundle.Limits{MaxBytes: n} }},
 		"entries of a folder": {inFolder, int64(len(c)), func(n int64) bundle.Limits { return bundle.Limits{Entries: int(n)} }},
 		"bytes of a folder":   {inFolder, stored, func(n int64) bundle.Limits { return bundle.Limits{MaxBytes: n} }},
+		"entries of a layout": {in(layout), int64(len(c)) + 4, func(n int64) bundle.Limits { return bundle.Limits{Entries: int(n)} }}, // with two folders and two files
 		"bytes of a layout":   {in(layout), stored, func(n int64) bundle.Limits { return bundle.Limits{MaxBytes: n} }},
 	} {
 		t.Run(name, func(t *testing.T) {
