@@ -78,14 +78,14 @@ func AppendDigestText(text, b []byte) (_, rest []byte, ok bool) {
 	return text, b, false
 }
 
-// encode returns the key below for a key of the table. number returns the number of a repository, or 0; then there is
-// no such key, and encode returns "".
-func (l Layout) encode(key string, number func(name string) (number, error)) (string, error) {
+// encode returns the key below for a key of the table. numberOf returns the number of a repository, or 0; then there is
+// no such key, and encode returns "" and the name of the repository.
+func (l Layout) encode(key string, numberOf func(name string) number) (below, unknown string) {
 	if key == "" {
-		return "", nil
+		return "", ""
 	}
 	if strings.HasPrefix(key, Undecodable) {
-		return key[1:], nil
+		return key[1:], ""
 	}
 	var space [160]byte
 	b := space[:0]
@@ -93,7 +93,7 @@ func (l Layout) encode(key string, number func(name string) (number, error)) (st
 	rest, more := key, true
 	for i, kind := range l {
 		if !more {
-			return verbatim + key, nil
+			return verbatim + key, ""
 		}
 		var part string
 		if part, more = rest, false; i < len(l)-1 {
@@ -102,17 +102,17 @@ func (l Layout) encode(key string, number func(name string) (number, error)) (st
 		switch kind {
 		case Repo:
 			if part == "" {
-				return verbatim + key, nil
+				return verbatim + key, ""
 			}
-			n, err := number(part)
-			if n == 0 || err != nil {
-				return "", err
+			n := numberOf(part)
+			if n == 0 {
+				unknown = part // the rest of the key may show that it does not have the layout
 			}
 			b = n.append(b)
 		case Digest:
 			switch encoded, ok := appendDigest(b, part); {
 			case !ok:
-				return verbatim + key, nil
+				return verbatim + key, ""
 			case part == first:
 				b = append(b, sameCode)
 			default:
@@ -123,18 +123,21 @@ func (l Layout) encode(key string, number func(name string) (number, error)) (st
 			}
 		case Text:
 			if part == "" || strings.IndexByte(part, 0) >= 0 {
-				return verbatim + key, nil
+				return verbatim + key, ""
 			}
 			b = append(b, part...)
 		}
 	}
-	return string(b), nil
+	if unknown != "" {
+		return "", unknown
+	}
+	return string(b), ""
 }
 
 // decode is the inverse of encode. name returns the name of a repository; "" if there is none.
 func (l Layout) decode(below string, name func(n number) string) string {
 	if strings.HasPrefix(below, verbatim) {
-		if text := below[1:]; !l.matches(text) {
+		if text := below[1:]; text != "" && !strings.HasPrefix(text, Undecodable) && !l.matches(text) {
 			return text
 		}
 		return Undecodable + below
@@ -195,6 +198,6 @@ func cutDigest(b []byte, key string, first []byte) (_ []byte, rest string, ok bo
 
 // matches reports whether a key has the layout.
 func (l Layout) matches(key string) bool {
-	below, _ := l.encode(key, func(string) (number, error) { return 1, nil })
-	return !strings.HasPrefix(below, verbatim) && !strings.HasPrefix(key, Undecodable)
+	below, _ := l.encode(key, func(string) number { return 1 })
+	return !strings.HasPrefix(below, verbatim)
 }

@@ -144,26 +144,26 @@ func (t *readTx) remember(name string, n number) {
 var errNumbers = errors.New("the numbers of repositories in the index are damaged: make a new index with 'mirror verify --rebuild'")
 
 // assign assigns a number to a repository that has none.
-func (t *writeTx) assign(name string) (number, error) {
+func (t *writeTx) assign(name string) error {
 	var last number
 	value := t.tx.Get(tableIDs, lastNumber)
 	if value != nil {
 		var rest string
 		if last, rest = cutNumber(string(value)); last == 0 || rest != "" {
-			return 0, errNumbers
+			return errNumbers
 		}
 	} else if hasAny(t.tx, tableIDs) || hasAny(t.tx, tableNames) {
-		return 0, errNumbers
+		return errNumbers
 	}
 	n := last + 1
 	if n > maxNumber {
-		return 0, fmt.Errorf("the index has %d names of repositories and cannot have more: make a new index with 'mirror verify --rebuild'", last)
+		return fmt.Errorf("the index has %d names of repositories and cannot have more: make a new index with 'mirror verify --rebuild'", last)
 	}
 	form := n.append(nil)
 	if t.tx.Get(tableIDs, string(form)) != nil {
-		return 0, errNumbers
+		return errNumbers
 	}
-	return n, errors.Join(t.tx.Put(tableIDs, lastNumber, form), t.tx.Put(tableIDs, string(form), []byte(name)), t.tx.Put(tableNames, name, form))
+	return errors.Join(t.tx.Put(tableIDs, lastNumber, form), t.tx.Put(tableIDs, string(form), []byte(name)), t.tx.Put(tableNames, name, form))
 }
 
 func hasAny(tx backend.ReadTx, table backend.Table) bool {

@@ -27,7 +27,7 @@ func (t *readTx) key(table backend.Table, key string) string {
 	if layout == nil {
 		return key
 	}
-	below, _ := layout.encode(key, func(name string) (number, error) { return t.number(name), nil })
+	below, _ := layout.encode(key, t.number)
 	return below
 }
 
@@ -43,14 +43,12 @@ func (t *writeTx) Put(table backend.Table, key string, value []byte) error {
 	if layout == nil {
 		return t.tx.Put(table, key, value)
 	}
-	below, err := layout.encode(key, func(name string) (number, error) {
-		if n := t.number(name); n != 0 {
-			return n, nil
+	below, unknown := layout.encode(key, t.number)
+	if unknown != "" {
+		if err := t.assign(unknown); err != nil {
+			return err
 		}
-		return t.assign(name)
-	})
-	if err != nil {
-		return err
+		below, _ = layout.encode(key, t.number)
 	}
 	return t.tx.Put(table, below, value)
 }
