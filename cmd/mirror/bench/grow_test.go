@@ -81,7 +81,9 @@ func (g *growth) start(name string, limit float64, prepare func()) {
 	var seconds []float64
 	for range rounds(growRounds) {
 		prepare()
-		s := startMirrorOn(g.b, g.data, "--offline")
+		s := newServer(g.b)
+		s.data = g.data
+		s.startMirror(g.b, "--offline")
 		seconds = append(seconds, s.answered(g.b).Seconds())
 		s.stop()
 	}

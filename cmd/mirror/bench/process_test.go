@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,12 +40,16 @@ func startMirror(b *testing.B, flags ...string) *server {
 	return startMirrorOn(b, filepath.Join(b.TempDir(), "data"), flags...)
 }
 
-// startMirrorOn starts a mirror on a folder that exists.
+// startMirrorOn starts a mirror on a folder that exists. It waits for an answer: the server listens before it opens the
+// folder, and a command would open the folder first.
 func startMirrorOn(b *testing.B, data string, flags ...string) *server {
 	b.Helper()
 	s := newServer(b)
 	s.data = data
 	s.startMirror(b, flags...)
+	if !slices.Contains(flags, "--tls-cert-file") {
+		s.answered(b)
+	}
 	return s
 }
 

@@ -62,7 +62,12 @@ func (s *server) answered(b *testing.B) time.Duration {
 				return time.Since(s.born)
 			}
 		}
-		time.Sleep(100 * time.Microsecond)
+		select {
+		case <-s.done:
+			log, _ := os.ReadFile(s.log)
+			b.Fatalf("%s ended:\n%s", s.cmd.Path, log)
+		case <-time.After(100 * time.Microsecond):
+		}
 	}
 	b.Fatalf("%s does not answer on %s", s.cmd.Path, s.addr)
 	return 0
