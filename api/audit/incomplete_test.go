@@ -17,7 +17,8 @@ import (
 	"airmirror/api/audit"
 )
 
-// fillDisk limits the size of files of this process, as a full disk does, until the returned function is called.
+// fillDisk limits the size of files of this process, as a full disk does, until the returned function is called. The limit
+// holds for the files of the test binary too, so it must be far above their size.
 func fillDisk(t *testing.T, size uint64) (empty func()) {
 	t.Helper()
 	signal.Ignore(syscall.SIGXFSZ)
@@ -31,7 +32,7 @@ func fillDisk(t *testing.T, size uint64) (empty func()) {
 // TestFullDiskLeavesWholeLines checks that a line that a full disk cuts off is removed, counted, and mentioned later.
 func TestFullDiskLeavesWholeLines(t *testing.T) {
 	l, path := open(t)
-	l.Write(audit.Entry{Action: "one"}, nil)
+	l.Write(audit.Entry{Action: "one", User: strings.Repeat("u", 4<<20)}, nil)
 	size := func() uint64 { info, err := os.Stat(path); must(t, err); return uint64(info.Size()) }
 	before := size()
 	empty := fillDisk(t, before+10)
