@@ -164,7 +164,9 @@ func TestNoClientSaysWhoIsDialled(t *testing.T) {
 	if got := v.must(t, 200, "", "GET", "/metrics", nil, "").body; strings.Contains(got, "mirror_upstream_requests_total{") || strings.Contains(got, "mirror_upstream_errors_total{") {
 		t.Error("an upstream was asked for what it is not for")
 	}
-	var wants []struct{ Ref string }
+	var wants []struct {
+		Ref string `json:"reference"`
+	}
 	v.askJSON(t, &wants, "wants")
 	for _, want := range wants {
 		if !strings.Contains(want.Ref, "/library/x") && !strings.Contains(want.Ref, "/x/y") {

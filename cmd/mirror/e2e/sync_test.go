@@ -45,7 +45,7 @@ func TestWantsAreFetchedWhereThereIsANetwork(t *testing.T) {
 		t.Fatalf("docker pulled what nobody holds:\n%s", r.stdout)
 	}
 	var wants []struct {
-		Ref     string
+		Ref     string `json:"reference"`
 		Clients []string
 	}
 	inside.askJSON(t, &wants, "wants")
