@@ -2,7 +2,6 @@ package loopback
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 	"testing"
 
@@ -12,16 +11,7 @@ import (
 // TestQueriesShareASocket checks that queries use one netlink socket, also after a query that found nothing, and that a
 // failed query replaces the socket.
 func TestQueriesShareASocket(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	client, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := dialListener(t, "127.0.0.1:0")
 	local, remote := addressOf(client.LocalAddr()), addressOf(client.RemoteAddr())
 	nobody := netip.AddrPortFrom(local.Addr(), 1)
 	find := func() {

@@ -39,18 +39,25 @@ func TestFindSocketEqualsTable(t *testing.T) {
 	}
 }
 
-// TestFindSocketAmongBoundSockets: another process may have bound the port of the client on another address.
-func TestFindSocketAmongBoundSockets(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+// dialListener listens on an address of this machine and returns a connection to it. Both end with the test.
+func dialListener(t *testing.T, address string) net.Conn {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	t.Cleanup(func() { listener.Close() })
 	client, err := net.Dial("tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// TestFindSocketAmongBoundSockets: another process may have bound the port of the client on another address.
+func TestFindSocketAmongBoundSockets(t *testing.T) {
+	client := dialListener(t, "127.0.0.1:0")
 	remote, local := addressOf(client.LocalAddr()), addressOf(client.RemoteAddr())
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -68,16 +75,7 @@ func TestFindSocketAmongBoundSockets(t *testing.T) {
 // TestDumpEqualsTable: both have the same sockets of this process.
 func TestDumpEqualsTable(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
-		listener, err := net.Listen("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		client, err := net.Dial("tcp", listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer client.Close()
+		dialListener(t, address)
 	}
 	table, err := readTable()
 	if err != nil {
