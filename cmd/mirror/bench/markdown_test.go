@@ -37,6 +37,9 @@ func replaceTable(path string) error {
 // markdown returns the machine, the versions and the table.
 func markdown() string {
 	var out strings.Builder
+	if quick {
+		fmt.Fprintf(&out, "From `make bench-quick`: one to three rounds, and %d images instead of %d.\n\n", growQuick, growImages)
+	}
 	fmt.Fprintf(&out, "Machine: %s.\n\n", machine())
 	fmt.Fprintf(&out, "Versions: mirror %s, distribution %s, nginx %s, %s.\n\n", version(mirrorBin, "--version"), version(registryBin, "--version"), version("nginx", "-v"), runtime.Version())
 	fmt.Fprintln(&out, "| Work | mirror | Reference | Ratio | Goal | Resident | Anonymous | Notes |")
