@@ -62,15 +62,20 @@ func (s *sink) deliver(ctx context.Context, link Link) {
 	}
 }
 
-// send sends a batch once when the endpoint may be dialled. It removes the batch if that succeeded or if the endpoint
-// refused it too often.
+// send sends a batch once if the endpoint may be dialled, and otherwise waits until that may have changed. It removes
+// the batch if the endpoint accepted it or refused it too often.
 func (d *delivery) send(ctx context.Context, b batch) {
-	open, end, err := d.waitForNetwork(ctx)
-	if err != nil {
+	open, end, changed := d.network(ctx)
+	defer end()
+	if open.Err() != nil {
+		// The caller reads the queue again afterwards: what was queued meanwhile goes out in the same envelope.
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
 		return
 	}
-	defer end()
-	err = d.post(open, b.events)
+	err := d.post(open, b.events)
 	switch {
 	case err == nil:
 		d.deliverySucceeded(len(b.events))
@@ -102,26 +107,17 @@ func (d *delivery) remove(b batch) {
 	d.refused, d.single = 0, max(0, d.single-len(b.events))
 }
 
-// waitForNetwork waits until the endpoint may be dialled. The returned context ends when that is no longer so, or with
-// ctx.
-func (d *delivery) waitForNetwork(ctx context.Context) (open context.Context, end func(), err error) {
+// network returns a context that ends when the endpoint may no longer be dialled, or with ctx, and a channel that is
+// closed when that may have changed.
+func (d *delivery) network(ctx context.Context) (open context.Context, end func(), changed <-chan struct{}) {
 	if d.Offline {
 		open, cancel := context.WithCancel(ctx)
 		return open, cancel, nil
 	}
-	for {
-		network, changed := d.link()
-		if network.Err() == nil {
-			open, cancel := context.WithCancel(network)
-			stop := context.AfterFunc(ctx, cancel)
-			return open, func() { stop(); cancel() }, nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil, nil, ctx.Err()
-		}
-	}
+	link, changed := d.link()
+	open, cancel := context.WithCancel(link)
+	stop := context.AfterFunc(ctx, cancel)
+	return open, func() { stop(); cancel() }, changed
 }
 
 // pause waits before the next attempt: as long as the endpoint asks for, within limits, or with exponential backoff.
