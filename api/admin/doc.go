@@ -1,17 +1,19 @@
 // Package admin is the administration API of a mirror: its protocol, an HTTP handler and a client. Commands use it, and
 // nothing in it depends on them.
 //
-//	GET  /admin/status          state of the mirror                  a Status
-//	GET  /admin/mode            current mode                         a Mode
-//	PUT  /admin/mode            switch the mode; takes a Mode        a Mode
-//	PUT  /admin/read-only       switch read-only; takes a ReadOnly   a ReadOnly
-//	POST /admin/reload          reload the configuration             a Reloaded
-//	GET  /admin/images          stored images; ?match= ?incomplete=  a line for each Image
-//	GET  /admin/wants           wants                                an array of mirror.Want
-//	POST /admin/wants/forget    delete wants; takes a ForgetRequest  a ForgetResult
-//	POST /admin/jobs/{name}     run a [Job]                          a line for each [Event]
-//	POST /admin/streams/{name}  run a [Stream]                       the stream, in frames
-//	GET  /debug/pprof/          profiles of a server                 see net/http/pprof
+//	GET  /api/v1/status          state of the mirror                  a Status
+//	GET  /api/v1/mode            current mode                         a Mode
+//	PUT  /api/v1/mode            switch the mode; takes a Mode        a Mode
+//	PUT  /api/v1/read-only       switch read-only; takes a ReadOnly   a ReadOnly
+//	POST /api/v1/reload          reload the configuration             a Reloaded
+//	GET  /api/v1/images          stored images; ?match= ?incomplete=  a line for each Image
+//	GET  /api/v1/wants           wants                                an array of mirror.Want
+//	POST /api/v1/wants/forget    delete wants; takes a ForgetRequest  a ForgetResult
+//	POST /api/v1/jobs/{name}     run a [Job]                          a line for each [Event]
+//	POST /api/v1/streams/{name}  run a [Stream]                       the stream, in frames
+//	GET  /debug/pprof/           profiles of a server                 see net/http/pprof
+//
+// The paths begin with the version of the protocol.
 //
 // # One folder, one owner
 //

@@ -68,17 +68,17 @@ func New(m Mirror, opts Options) *Handler {
 	}
 	h := &Handler{mirror: m, opts: opts, log: opts.Log, mux: http.NewServeMux()}
 	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET /admin/status":          h.status,
-		"GET /admin/mode":            h.mode,
-		"PUT /admin/mode":            h.setMode,
-		"PUT /admin/read-only":       h.setReadOnly,
-		"POST /admin/reload":         h.reload,
-		"GET /admin/images":          h.images,
-		"GET /admin/wants":           h.wants,
-		"POST /admin/wants/forget":   h.forgetWants,
-		"POST /admin/jobs/{name}":    h.serveJob,
-		"POST /admin/streams/{name}": h.serveStream,
-		"/":                          h.unknown,
+		"GET /api/v1/status":          h.status,
+		"GET /api/v1/mode":            h.mode,
+		"PUT /api/v1/mode":            h.setMode,
+		"PUT /api/v1/read-only":       h.setReadOnly,
+		"POST /api/v1/reload":         h.reload,
+		"GET /api/v1/images":          h.images,
+		"GET /api/v1/wants":           h.wants,
+		"POST /api/v1/wants/forget":   h.forgetWants,
+		"POST /api/v1/jobs/{name}":    h.serveJob,
+		"POST /api/v1/streams/{name}": h.serveStream,
+		"/":                           h.unknown,
 	} {
 		h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := serve(w, r); err != nil {

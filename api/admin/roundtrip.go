@@ -71,7 +71,7 @@ func (c *Client) do(ctx context.Context, method, path string, request any, body 
 			content = sent
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://mirror/admin/"+path, content)
+	req, err := http.NewRequestWithContext(ctx, method, "http://mirror/api/v1/"+path, content)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -24,7 +24,7 @@ func beginBackup(t *testing.T, data string) *net.UnixConn {
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Net: "unix", Name: filepath.Join(data, admin.SocketName)})
 	must(t, err)
 	t.Cleanup(func() { conn.Close() })
-	_, err = io.WriteString(conn, "POST /admin/streams/backup HTTP/1.1\r\nHost: mirror\r\nContent-Length: 3\r\n\r\n{}\n")
+	_, err = io.WriteString(conn, "POST /api/v1/streams/backup HTTP/1.1\r\nHost: mirror\r\nContent-Length: 3\r\n\r\n{}\n")
 	must(t, err)
 	_, err = io.ReadFull(conn, make([]byte, 1))
 	must(t, err)
