@@ -12,18 +12,49 @@ import (
 
 // tx is the transaction of one function. The functions of a group each have a tx of the same transaction of bbolt.
 type tx struct {
-	bolt  *bbolt.Tx
-	fill  float64 // see [Index]
-	wrote bool
+	bolt    *bbolt.Tx
+	fill    float64 // see [Index]
+	wrote   bool
+	cursors []tableCursor // of the tables that Get has read
+	seek    []byte        // the key of Get
 }
 
-// Get implements [backend.ReadTx].
+// tableCursor looks up keys of a table.
+type tableCursor struct {
+	table  backend.Table
+	cursor *bbolt.Cursor
+}
+
+// Get implements [backend.ReadTx]. It keeps a cursor for each table, because bbolt searches the list of tables, and
+// allocates a cursor and its stack, in each call of its own Get. Seek begins at the root of the tree, so writes between two
+// calls do not matter.
 func (t *tx) Get(table backend.Table, key string) []byte {
+	cursor := t.cursor(table)
+	if cursor == nil {
+		return nil
+	}
+	t.seek = append(t.seek[:0], key...)
+	found, value := cursor.Seek(t.seek)
+	if !bytes.Equal(found, t.seek) {
+		return nil
+	}
+	return value
+}
+
+// cursor returns the cursor of a table, or nil if there is no such table yet.
+func (t *tx) cursor(table backend.Table) *bbolt.Cursor {
+	for i := range t.cursors {
+		if t.cursors[i].table == table {
+			return t.cursors[i].cursor
+		}
+	}
 	bucket := t.bolt.Bucket([]byte(table))
 	if bucket == nil {
 		return nil
 	}
-	return bucket.Get([]byte(key))
+	cursor := bucket.Cursor()
+	t.cursors = append(t.cursors, tableCursor{table, cursor})
+	return cursor
 }
 
 // Scan implements [backend.ReadTx].
