@@ -1,0 +1,87 @@
+package ui
+
+import (
+	"slices"
+	"time"
+
+	"airmirror/api/admin"
+	"airmirror/mirror"
+)
+
+// removal is what the page about a removal shows: its plan, or its result.
+type removal struct {
+	Names   []string
+	Back    string
+	Items   []removedItem
+	Summary admin.RemoveSummary
+	Pinned  bool // some of the images are pinned
+	Force   bool // pinned images are removed as well
+	Done    bool
+}
+
+// removedItem is something that is deleted, or was kept after all: see gc.Candidate.
+type removedItem struct {
+	Kind     string    `json:"kind"`
+	Name     string    `json:"name"`
+	Freed    int64     `json:"freed"`
+	LastUsed time.Time `json:"lastUsed"`
+	Reason   string    `json:"reason"`
+	Kept     string    `json:"kept"`
+}
+
+// chosen returns the images that a form chooses.
+func chosen(r *request) ([]string, error) {
+	refs := slices.DeleteFunc(r.PostForm["ref"], func(ref string) bool { return ref == "" })
+	if len(refs) == 0 {
+		return nil, mirror.Errorf(mirror.CodeNameInvalid, "no image was chosen: choose one or more in the list")
+	}
+	return refs, nil
+}
+
+// deleteImages shows what a removal would delete. After the user has confirmed that, it removes the images and shows what
+// was deleted.
+func deleteImages(r *request) (outcome, error) {
+	names, err := chosen(r)
+	if err != nil {
+		return outcome{}, err
+	}
+	d := removal{Names: names, Back: backOf(r.PostFormValue("back")), Force: r.PostFormValue("force") != "", Done: r.PostFormValue("confirm") != ""}
+	for _, name := range names {
+		for image, err := range r.admin.Images(r.Context(), admin.Query{Match: []string{name}}) {
+			if err != nil {
+				return outcome{}, err
+			}
+			d.Pinned = d.Pinned || image.Pinned && image.Reference == name
+		}
+	}
+	// A plan includes pinned images, so that it shows all that was chosen.
+	req := admin.RemoveRequest{Names: names, DryRun: !d.Done, Force: d.Force || !d.Done}
+	err = r.admin.Job(r.Context(), "remove", req, nil, func(e admin.Event) error {
+		switch e.Kind {
+		case admin.KindCandidate, admin.KindDeleted, admin.KindKept:
+			var item removedItem
+			if err := e.Decode(&item); err != nil {
+				return err
+			}
+			d.Items = append(d.Items, item)
+		case admin.KindSummary:
+			return e.Decode(&d.Summary)
+		}
+		return nil
+	})
+	return outcome{show: "delete", data: d}, err
+}
+
+// pin returns the action that runs the job of that name for the chosen images: pin or unpin.
+func pin(job string) action {
+	return func(r *request) (outcome, error) {
+		names, err := chosen(r)
+		if err != nil {
+			return outcome{}, err
+		}
+		if err := r.admin.Job(r.Context(), job, names, nil, func(admin.Event) error { return nil }); err != nil {
+			return outcome{}, err
+		}
+		return outcome{to: backOf(r.PostFormValue("back")), notice: job, count: len(names)}, nil
+	}
+}

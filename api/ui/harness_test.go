@@ -1,0 +1,149 @@
+package ui_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"airmirror/api/admin"
+	"airmirror/api/admin/service"
+	"airmirror/api/ui"
+	"airmirror/cache"
+	"airmirror/gc"
+	"airmirror/mirror"
+	"airmirror/mirror/proxy"
+	"airmirror/sync/transfer"
+)
+
+// console is the console of an offline mirror with a store in a temporary folder.
+type console struct {
+	t       *testing.T
+	mirror  *proxy.Proxy
+	store   *cache.Store
+	handler http.Handler
+	user    ui.User // of all requests
+}
+
+func open(t *testing.T) *console {
+	t.Helper()
+	c := &console{t: t, user: ui.User{Name: "ada", Admin: true, Delete: true, CanLogin: true}}
+	var err error
+	c.store, err = cache.Open(cache.Config{Folder: t.TempDir()})
+	c.must(err)
+	c.mirror, err = proxy.New(c.store, nil, proxy.Options{})
+	c.must(err)
+	c.must(c.mirror.SetMode(t.Context(), mirror.Offline))
+	collector, err := gc.NewCollector(t.Context(), c.store, c.mirror, gc.CollectorOptions{Schedule: gc.Schedule{Policy: gc.Policy{Grace: -1}}})
+	c.must(err)
+	jobs := service.New(c.mirror, c.store, service.Options{Transfer: transfer.New(c.mirror, c.store, transfer.Options{}), Collector: collector})
+	transport := admin.InProcess(admin.New(c.mirror, admin.Options{Version: "v1", Jobs: jobs.Jobs(), Streams: jobs.Streams(), Storage: jobs.Storage}))
+	h, err := ui.New(transport, ui.Options{Sessions: c})
+	c.must(err)
+	c.handler = h.Around(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "registry") }))
+	t.Cleanup(func() {
+		transport.Wait()
+		c.must(c.mirror.Close(context.Background()))
+		c.must(c.store.Close())
+	})
+	return c
+}
+
+// Identify, Login and Logout implement [ui.Sessions].
+func (c *console) Identify(r *http.Request) (context.Context, ui.User) { return r.Context(), c.user }
+
+func (c *console) Login(_ http.ResponseWriter, _ *http.Request, name, password string) error {
+	if password != "correct" {
+		return mirror.Errorf(mirror.CodeUnauthorized, "wrong name or password")
+	}
+	c.user.Name = name
+	return nil
+}
+
+func (c *console) Logout(http.ResponseWriter, *http.Request) { c.user.Name = "" }
+
+func (c *console) must(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// push stores an image with one layer, which is missing unless complete is set.
+func (c *console) push(path, tag string, complete bool) {
+	c.t.Helper()
+	ctx, repo := c.t.Context(), mirror.Repo{Host: mirror.DockerHub, Path: path}
+	config, layer := `{"os":"linux","architecture":"amd64"}`, "layer of "+path+":"+tag
+	for _, content := range []string{config, layer} {
+		if content == layer && !complete {
+			continue
+		}
+		upload, err := c.store.StartUpload(ctx, repo, digest.SHA256)
+		c.must(err)
+		_, err = upload.Append(strings.NewReader(content))
+		c.must(err)
+		c.must(upload.Commit(ctx, digest.FromString(content)))
+	}
+	body, err := json.Marshal(v1.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest,
+		Config: v1.Descriptor{MediaType: v1.MediaTypeImageConfig, Digest: digest.FromString(config), Size: int64(len(config))},
+		Layers: []v1.Descriptor{{MediaType: v1.MediaTypeImageLayer, Digest: digest.FromString(layer), Size: int64(len(layer))}},
+	})
+	c.must(err)
+	c.must(c.store.PutManifest(ctx, repo, mirror.Manifest{
+		MediaType: v1.MediaTypeImageManifest, Digest: digest.FromBytes(body), Bytes: body, Origin: mirror.Mirrored,
+	}, tag))
+}
+
+// answer is the answer to a request.
+type answer struct {
+	*http.Response
+	body string
+}
+
+func (c *console) do(r *http.Request) answer {
+	c.t.Helper()
+	w := httptest.NewRecorder()
+	c.handler.ServeHTTP(w, r)
+	return answer{w.Result(), w.Body.String()}
+}
+
+// get loads a page of the console. Headers are pairs of names and values.
+func (c *console) get(page string, headers ...string) answer {
+	c.t.Helper()
+	r := httptest.NewRequest(http.MethodGet, ui.Path+page, nil)
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	return c.do(r)
+}
+
+// post sends a form of a page of the console, as a browser does.
+func (c *console) post(page string, form url.Values) answer {
+	c.t.Helper()
+	r := httptest.NewRequest(http.MethodPost, ui.Path+page, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", "http://"+r.Host)
+	return c.do(r)
+}
+
+// shows checks the status of a page and that it contains texts.
+func (a answer) shows(t *testing.T, status int, texts ...string) {
+	t.Helper()
+	if a.StatusCode != status {
+		t.Errorf("status %d instead of %d", a.StatusCode, status)
+	}
+	for _, text := range texts {
+		if !strings.Contains(a.body, text) {
+			t.Errorf("the page lacks %q:\n%s", text, a.body)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package ui_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"airmirror/mirror"
+)
+
+// TestOverview checks the numbers and the list of incomplete images, with the reason for each.
+func TestOverview(t *testing.T) {
+	c := open(t)
+	c.get("").shows(t, http.StatusOK, "No image is stored yet")
+	c.push("library/alpine", "3", true)
+	c.get("").shows(t, http.StatusOK, "Every stored image is complete.")
+	c.push("library/busybox", "1", false)
+	c.get("").shows(t, http.StatusOK, `1<small> / 2</small>`, "library/busybox:1", "The mirror is offline. The missing part can come with a bundle")
+}
+
+// TestImageList checks the search, the filters and the folders of the list.
+func TestImageList(t *testing.T) {
+	c := open(t)
+	c.get("images").shows(t, http.StatusOK, "No image is stored yet.")
+	for i := range 120 {
+		c.push("team/app", fmt.Sprintf("v%03d", i), true)
+	}
+	c.push("library/busybox", "1", false)
+	for _, test := range []struct {
+		query    string
+		has, not string
+	}{
+		{"", "121 images", "No stored image"},
+		{"", "team/app:v098", "team/app:v099"}, // the second page begins with it
+		{"page=2", "team/app:v099", "team/app:v098"},
+		{"q=BUSY", "library/busybox:1", "team/app"},
+		{"state=incomplete", "library/busybox:1", "team/app:v"},
+		{"state=complete", "120 images", "busybox:1"},
+		{"origin=pushed", "No stored image matches.", "busybox:1"},
+		{"in=team", "120 images", "busybox:1"},
+		{"in=team&page=2", "team/app:v119", "team/app:v099"},
+		{"sort=updated", "library/busybox:1", "team/app:v000"},
+	} {
+		a := c.get("images?" + test.query)
+		a.shows(t, http.StatusOK, test.has)
+		if strings.Contains(a.body, test.not) {
+			t.Errorf("images?%s shows %s", test.query, test.not)
+		}
+	}
+}
+
+// TestDelete checks that the plan is shown before anything is deleted, and that only confirming it deletes.
+func TestDelete(t *testing.T) {
+	c := open(t)
+	c.push("library/alpine", "3", true)
+	c.push("library/alpine", "4", true)
+	form := url.Values{"action": {"delete"}, "ref": {"docker.io/library/alpine:3"}, "back": {"images?q=alpine"}}
+	c.post("images", form).shows(t, http.StatusOK, "This deletes 1 tag.", "docker.io/library/alpine:3", `name="confirm" value="1"`)
+	c.get("images").shows(t, http.StatusOK, "library/alpine:3", "library/alpine:4")
+	form.Set("confirm", "1")
+	c.post("images", form).shows(t, http.StatusOK, "1 tag was deleted.", "images?q=alpine")
+	if body := c.get("images").body; strings.Contains(body, "alpine:3") || !strings.Contains(body, "alpine:4") {
+		t.Errorf("after the removal: %s", body)
+	}
+	c.post("images", url.Values{"action": {"delete"}}).shows(t, http.StatusBadRequest, "no image was chosen")
+}
+
+// TestPin checks that a pinned image is shown as such, and is deleted only if the user allows it.
+func TestPin(t *testing.T) {
+	c := open(t)
+	c.push("library/alpine", "3", true)
+	form := url.Values{"action": {"pin"}, "ref": {"docker.io/library/alpine:3"}, "back": {"images"}}
+	a := c.post("images", form)
+	c.get(a.Header.Get("Location")).shows(t, http.StatusOK, "1 image is pinned", `<span class="badge">pinned</span>`)
+	form.Set("action", "delete")
+	c.post("images", form).shows(t, http.StatusOK, "Some of these images are pinned.")
+	form.Set("confirm", "1")
+	c.post("images", form).shows(t, http.StatusForbidden, "unpin it first")
+	form.Set("force", "1")
+	c.post("images", form).shows(t, http.StatusOK, "1 tag was deleted.")
+}
+
+// TestReaderSeesNoChanges checks that the list offers only what a user may do.
+func TestReaderSeesNoChanges(t *testing.T) {
+	c := open(t)
+	c.push("library/alpine", "3", true)
+	c.user.Admin, c.user.Delete = false, false
+	if body := c.get("images").body; strings.Contains(body, `name="action" value="delete"`) || strings.Contains(body, `type="checkbox" name="ref"`) {
+		t.Error("the list offers changes")
+	}
+}
+
+// TestBrowsingIsNoUse checks that pages do not count as use of an image, which would keep it from the collector.
+func TestBrowsingIsNoUse(t *testing.T) {
+	c := open(t)
+	c.push("library/alpine", "3", true)
+	used := func() (last time.Time) {
+		for image, err := range c.mirror.Images(t.Context(), mirror.ImageMatch{}) {
+			c.must(err)
+			last = image.LastUsed
+		}
+		return last
+	}
+	before := used()
+	for _, page := range []string{"", "images", "images?q=alpine"} {
+		c.get(page).shows(t, http.StatusOK)
+	}
+	if after := used(); !after.Equal(before) {
+		t.Errorf("the last use moved from %s to %s", before, after)
+	}
+}

@@ -1,0 +1,125 @@
+package ui
+
+import (
+	"slices"
+
+	"airmirror/api/admin"
+	"airmirror/mirror"
+)
+
+// maxIncomplete is how many incomplete images the overview lists.
+const maxIncomplete = 8
+
+// overviewData is what the overview shows.
+type overviewData struct {
+	Status                       admin.Status
+	Images, Complete, Incomplete int
+	Some                         []incompleteImage // the first incomplete images
+	Upstreams                    []upstreamRow
+	DiskUsed                     int64
+	DiskState                    string // "ok", "warn" or "bad"
+	Defects                      int    // that the last verification found and did not repair
+}
+
+// incompleteImage is an image that cannot run without a network, and why.
+type incompleteImage struct {
+	admin.Image
+	Display string
+	Why     string // last part of the key of a text "why.*"
+	Detail  string // what the mirror reported; may be empty
+}
+
+// upstreamRow is an upstream and its state.
+type upstreamRow struct {
+	mirror.UpstreamStatus
+	Kind, Code string
+}
+
+func overviewPage(r *request) (any, error) {
+	status, err := r.admin.Status(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	d := overviewData{Status: status, DiskState: "ok"}
+	for image, err := range r.admin.Images(r.Context(), admin.Query{}) {
+		if err != nil {
+			return nil, err
+		}
+		d.Images++
+		if image.Complete {
+			d.Complete++
+			continue
+		}
+		d.Incomplete++
+		if len(d.Some) < maxIncomplete {
+			d.Some = append(d.Some, explain(image, status))
+		}
+	}
+	for _, u := range status.Upstreams {
+		d.Upstreams = append(d.Upstreams, stateOf(u, status.Mode))
+	}
+	if disk := status.Disk; disk != nil {
+		d.DiskUsed = disk.Total - disk.Free
+		switch {
+		case disk.Free < disk.MinFree:
+			d.DiskState = "bad"
+		case disk.Low():
+			d.DiskState = "warn"
+		}
+	}
+	if last := status.Verify.Last; last != nil {
+		for _, n := range last.Defects {
+			d.Defects += n
+		}
+		d.Defects -= last.Repaired
+	}
+	return d, nil
+}
+
+// explain says why an image is not complete.
+func explain(image admin.Image, status admin.Status) incompleteImage {
+	i := incompleteImage{Image: image, Display: displayName(image)}
+	ref, err := image.Ref()
+	at := slices.IndexFunc(status.Upstreams, func(u mirror.UpstreamStatus) bool { return err == nil && u.Host == ref.Repo.Host })
+	switch {
+	case image.Error != "":
+		i.Why, i.Detail = "unreadable", image.Error
+	case status.Mode == mirror.Offline:
+		i.Why = "offline"
+	case at < 0:
+		i.Why = "noUpstream"
+	case status.Upstreams[at].Down:
+		i.Why, i.Detail = "down", status.Upstreams[at].Error
+	case image.Size == 0:
+		i.Why = "notFetched"
+	default:
+		i.Why, i.Detail = "partly", status.Upstreams[at].Error
+	}
+	return i
+}
+
+// displayName returns the name of an image as clients write it.
+func displayName(image admin.Image) string {
+	if image.Root == "" {
+		return image.Name + ":" + image.Tag
+	}
+	return image.Name + "@" + image.Root.Algorithm().String() + ":" + short(image.Root)
+}
+
+// stateOf returns an upstream with the code of its state.
+func stateOf(u mirror.UpstreamStatus, mode mirror.Mode) upstreamRow {
+	row := upstreamRow{UpstreamStatus: u}
+	switch {
+	case mode == mirror.Offline:
+		row.Kind, row.Code = "off", "notUsed"
+	case u.Down:
+		row.Kind, row.Code = "bad", "down"
+	case u.Failures > 0:
+		row.Kind, row.Code = "warn", "failures"
+	case !u.Asked:
+		row.Kind, row.Code = "off", "notAsked"
+	default:
+		row.Kind, row.Code = "ok", "ok"
+	}
+	return row
+}

@@ -1,0 +1,19 @@
+package ui
+
+import "time"
+
+// Intervals in which pages are loaded again while somebody looks at them.
+const (
+	often  = 1500 * time.Millisecond
+	seldom = 10 * time.Second
+)
+
+// allPages returns the pages in the order of the navigation.
+func allPages() []page {
+	return []page{
+		{name: "", live: 2 * often, load: overviewPage},
+		{name: "images", live: seldom, load: imagesPage, actions: map[string]action{"pin": pin("pin"), "unpin": pin("unpin"), "delete": deleteImages}},
+		{name: "login", hidden: true, load: loginPage, actions: map[string]action{"login": login, "logout": logout}},
+		{name: "preferences", hidden: true, serve: goHome, actions: map[string]action{"set": setPreferences}},
+	}
+}
