@@ -17,7 +17,7 @@ type overviewData struct {
 	Some                         []incompleteImage // the first incomplete images
 	Upstreams                    []upstreamRow
 	DiskUsed                     int64
-	DiskState                    string // "ok", "warn" or "bad"
+	DiskState                    string // "ok", "warn" or "bad"; "" if the disk is unknown
 	Defects                      int    // that the last verification found and did not repair
 }
 
@@ -40,7 +40,7 @@ func overviewPage(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := overviewData{Status: status, DiskState: "ok"}
+	d := overviewData{Status: status}
 	for image, err := range r.admin.Images(r.Context(), admin.Query{}) {
 		if err != nil {
 			return nil, err
@@ -60,6 +60,7 @@ func overviewPage(r *request) (any, error) {
 	}
 	if disk := status.Disk; disk != nil {
 		d.DiskUsed = disk.Total - disk.Free
+		d.DiskState = "ok"
 		switch {
 		case disk.Free < disk.MinFree:
 			d.DiskState = "bad"

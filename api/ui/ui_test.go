@@ -149,3 +149,18 @@ func TestErrorPage(t *testing.T) {
 	c.get("nothing", "Accept-Language", "zh").shows(t, http.StatusNotFound, "NAME_UNKNOWN", "没有此名称的内容。")
 	c.post("images", url.Values{"action": {"explode"}}).shows(t, http.StatusMethodNotAllowed, "UNSUPPORTED")
 }
+
+// TestSystem checks that the page shows the state, and switches the mode and read-only.
+func TestSystem(t *testing.T) {
+	c := open(t)
+	c.get("system").shows(t, http.StatusOK, "v1", `value="offline" checked`, "The mirror stores what clients push and pull.")
+	a := c.post("system", url.Values{"action": {"mode"}, "mode": {"auto"}})
+	c.get(a.Header.Get("Location")).shows(t, http.StatusOK, "The mode was set.", `value="auto" checked`)
+	a = c.post("system", url.Values{"action": {"read-only"}, "on": {"1"}})
+	c.get(a.Header.Get("Location")).shows(t, http.StatusOK, "The mirror is read-only now.", "it stores nothing new")
+	c.post("system", url.Values{"action": {"read-only"}, "on": {"0"}})
+	if c.mirror.ReadOnly() || c.mirror.Mode() != "auto" {
+		t.Errorf("the mirror is read-only: %t, mode %s", c.mirror.ReadOnly(), c.mirror.Mode())
+	}
+	c.post("system", url.Values{"action": {"mode"}, "mode": {"sideways"}}).shows(t, http.StatusMethodNotAllowed, "sideways")
+}
