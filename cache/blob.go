@@ -155,7 +155,7 @@ func (s *Store) Mount(ctx context.Context, repo, from mirror.Repo, d digest.Dige
 	if err := s.checkStored(ctx, d); err != nil {
 		return 0, explain(err, "mount blob %s from %s in %s", d, from, repo)
 	}
-	err = s.index.Update(ctx, func(tx backend.WriteTx) error {
+	err = s.index.Update(ctx, blobLocks(repo, d), func(tx backend.WriteTx) error {
 		blob, stored, err := getRecord[blobRecord](tx, tableBlobs, d.String())
 		if err != nil {
 			return err
@@ -171,7 +171,7 @@ func (s *Store) Mount(ctx context.Context, repo, from mirror.Repo, d digest.Dige
 
 // Confirm implements [mirror.BlobStore].
 func (s *Store) Confirm(ctx context.Context, repo mirror.Repo, d digest.Digest) error {
-	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
+	err := s.index.Update(ctx, blobLocks(repo, d), func(tx backend.WriteTx) error {
 		sent, err := sentByUpstream(tx, repo.Host, d)
 		if err != nil {
 			return err
@@ -211,7 +211,7 @@ func linked(tx backend.ReadTx, repo mirror.Repo, d digest.Digest) bool {
 
 // Unlink implements [mirror.BlobStore]. The detail of [mirror.CodeUnsupported] is a [UsedBy].
 func (s *Store) Unlink(ctx context.Context, repo mirror.Repo, d digest.Digest) error {
-	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
+	err := s.index.Update(ctx, blobLocks(repo, d), func(tx backend.WriteTx) error {
 		if !has(tx, tableLinks, linkKey(repo, d)) {
 			return errBlobUnknown(repo, d)
 		}
@@ -236,10 +236,7 @@ type UsedBy struct {
 
 // recordBlob adds the entry for the file of d, which is durable.
 func recordBlob(tx backend.WriteTx, d digest.Digest, size int64, at time.Time) error {
-	if has(tx, tableBlobs, d.String()) {
-		return nil
-	}
-	return putRecord(tx, tableBlobs, d.String(), blobRecord{Size: size, Added: at})
+	return insertRecord(tx, tableBlobs, d.String(), blobRecord{Size: size, Added: at})
 }
 
 // link allows repo to read d.
@@ -269,10 +266,7 @@ func (s *Store) linkSent(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, 
 
 // announce records that a manifest of repo names d. It does not allow repo to read d.
 func announce(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
-	if has(tx, tableLinks, linkKey(repo, d)) {
-		return nil
-	}
-	return putRecord(tx, tableLinks, linkKey(repo, d), linkRecord{Added: at, Announced: true})
+	return insertRecord(tx, tableLinks, linkKey(repo, d), linkRecord{Added: at, Announced: true})
 }
 
 // linkUsed links d and records a use, even if d was linked before. The use is recorded before the transaction ends, so

@@ -112,7 +112,7 @@ func (s *shelf) remove(d digest.Digest) { s.t.Helper(); s.must(os.Remove(s.path(
 // write changes the index without the store.
 func (s *shelf) write(f func(tx backend.WriteTx) error) {
 	s.t.Helper()
-	s.must(cache.Text(s.index).Update(s.t.Context(), f))
+	s.must(cache.Text(s.index).Update(s.t.Context(), backend.Locks{}, f))
 }
 
 func (s *shelf) defects(opts mirror.CheckOptions) (found []mirror.Defect) {

@@ -97,7 +97,7 @@ func (c *clock) recordFirstUse(ctx context.Context, index backend.Index) error {
 	if !c.recorded.Time.IsZero() {
 		return nil
 	}
-	return c.writeWith(ctx, index, func(backend.WriteTx) error { return nil })
+	return c.writeWith(ctx, index, backend.Locks{}, func(backend.WriteTx) error { return nil })
 }
 
 // rebooted continues the clock after a reboot: an unknown time has passed, and then running.
@@ -209,12 +209,12 @@ func (c *clock) write(tx backend.WriteTx) error {
 	return putRecord(tx, tableMeta, clockKey, c.last)
 }
 
-// writeWith writes the clock record in one transaction with do.
-func (c *clock) writeWith(ctx context.Context, index backend.Index, do func(tx backend.WriteTx) error) error {
+// writeWith writes the clock record in one transaction with do. The locks include clockLock, or are none.
+func (c *clock) writeWith(ctx context.Context, index backend.Index, locks backend.Locks, do func(tx backend.WriteTx) error) error {
 	c.mu.Lock()
 	last := c.last
 	c.mu.Unlock()
-	err := index.Update(ctx, func(tx backend.WriteTx) error { return errors.Join(do(tx), c.write(tx)) })
+	err := index.Update(ctx, locks, func(tx backend.WriteTx) error { return errors.Join(do(tx), c.write(tx)) })
 	if err == nil {
 		c.mu.Lock()
 		c.recorded = last

@@ -53,6 +53,15 @@ func putRecord[T any](tx backend.WriteTx, table backend.Table, key string, value
 	return tx.Put(table, key, encoded)
 }
 
+// insertRecord encodes and writes a record, unless the table has the key.
+func insertRecord[T any](tx backend.WriteTx, table backend.Table, key string, value T) error {
+	encoded, err := encodeRecord(value)
+	if err != nil {
+		return fmt.Errorf("write %q to table %s of the index: %w", key, table, err)
+	}
+	return tx.Insert(table, key, encoded)
+}
+
 // encodeRecord encodes the value of a record.
 func encodeRecord[T any](value T) ([]byte, error) {
 	fields, ok := any(&value).(record)

@@ -20,7 +20,8 @@ func (s *Store) DeleteManifest(ctx context.Context, repo mirror.Repo, d digest.D
 	defer s.manifests.beginWrite(c)()
 	end := s.tags.beginUnknownWrite()
 	defer func() { end(untagged) }()
-	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
+	locks := backend.Locks{Exclusive: []string{lockedRepo(repo), lockedDigest(d)}}
+	err := s.index.Update(ctx, locks, func(tx backend.WriteTx) error {
 		record, found, err := getRecord[manifestRecord](tx, tableManifests, c.key())
 		if err != nil {
 			return err

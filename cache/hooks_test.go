@@ -62,12 +62,12 @@ func (tx countedReads) Scan(t backend.Table, prefix, after string) iter.Seq2[str
 	}
 }
 
-func (x *hookedIndex) Update(ctx context.Context, f func(backend.WriteTx) error) error {
+func (x *hookedIndex) Update(ctx context.Context, locks backend.Locks, f func(backend.WriteTx) error) error {
 	x.updates.Add(1)
 	if x.broken.Load() {
 		return errBroken
 	}
-	err := x.Index.Update(ctx, f)
+	err := x.Index.Update(ctx, locks, f)
 	if x.afterUpdate != nil {
 		x.afterUpdate()
 	}

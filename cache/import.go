@@ -58,7 +58,7 @@ func (s *Store) ImportManifests(ctx context.Context, manifests []mirror.Imported
 		contents[i] = p.content
 	}
 	defer s.manifests.beginWrite(contents...)()
-	err = s.index.Update(ctx, func(tx backend.WriteTx) error { return writeImports(tx, imports) })
+	err = updateAlone(ctx, s.index, importLocks(imports), func(tx backend.WriteTx, alone bool) error { return writeImports(tx, imports, alone) })
 	return explain(err, "import %d manifests", len(imports))
 }
 
@@ -128,7 +128,7 @@ func (s *Store) readStoredManifest(ctx context.Context, d digest.Digest) ([]byte
 
 // writeImports writes the manifests in a transaction. It looks up their own files again, which a collector may have
 // deleted since.
-func writeImports(tx backend.WriteTx, imports []*manifestWrite) error {
+func writeImports(tx backend.WriteTx, imports []*manifestWrite, alone bool) error {
 	var missing missingBlobs
 	for _, p := range imports {
 		if !has(tx, tableBlobs, p.digest.String()) {
@@ -142,6 +142,7 @@ func writeImports(tx backend.WriteTx, imports []*manifestWrite) error {
 		return err
 	}
 	for _, p := range imports {
+		p.alone = alone
 		if err := p.writeChecked(tx); err != nil {
 			return wrapError(err, "cannot import manifest %s to %s", p.digest, p.repo)
 		}

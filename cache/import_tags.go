@@ -26,7 +26,7 @@ func (s *Store) PointTags(ctx context.Context, tags []mirror.ImportedTag, overwr
 		end(names)
 	}()
 	at := s.Now()
-	err = s.index.Update(ctx, func(tx backend.WriteTx) (err error) {
+	err = s.index.Update(ctx, list.locks(), func(tx backend.WriteTx) (err error) {
 		kept, err = list.write(tx, overwrite, at)
 		return err
 	})
@@ -62,6 +62,20 @@ func sortTags(tags []mirror.ImportedTag) (tagWrites, error) {
 	}
 	slices.SortStableFunc(list, func(a, b tagWrite) int { return cmp.Compare(a.key, b.key) })
 	return list, nil
+}
+
+// locks are the locks of an update that writes the tags. An update of many tags runs alone.
+func (list tagWrites) locks() (locks backend.Locks) {
+	if len(list) > maxLocks/3 {
+		return backend.Locks{}
+	}
+	for _, p := range list {
+		locks.Shared = append(locks.Shared, lockedRepo(p.tag.Repo), lockedDigest(p.tag.Digest))
+		if p.tag.Tag != "" {
+			locks.Exclusive = append(locks.Exclusive, lockedTag(tagName{p.tag.Repo, p.tag.Tag}))
+		}
+	}
+	return backend.Locks{Shared: sortedNames(locks.Shared), Exclusive: sortedNames(locks.Exclusive)}
 }
 
 // write is the transaction. It checks all tags before it writes any, so that a refused tag does not affect other

@@ -164,7 +164,7 @@ func TestImportBesideCollector(t *testing.T) {
 // loseBlob deletes the entry of a blob.
 func loseBlob(t *testing.T, index backend.Index, d digest.Digest) {
 	t.Helper()
-	err := cache.Text(index).Update(t.Context(), func(tx backend.WriteTx) error { return tx.Delete(cache.TableBlobs, d.String()) })
+	err := cache.Text(index).Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error { return tx.Delete(cache.TableBlobs, d.String()) })
 	if err != nil {
 		t.Error(err)
 	}

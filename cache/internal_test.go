@@ -22,7 +22,7 @@ type countingIndex struct {
 	update  func() error
 }
 
-func (x *countingIndex) Update(context.Context, func(backend.WriteTx) error) error {
+func (x *countingIndex) Update(context.Context, backend.Locks, func(backend.WriteTx) error) error {
 	x.updates++
 	if x.update != nil {
 		return x.update()

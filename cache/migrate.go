@@ -17,7 +17,7 @@ const migrateBatch = 2000
 
 // checkSchema writes the schema version to a new index, and refuses an index of another version.
 func checkSchema(ctx context.Context, index backend.Index) error {
-	return index.Update(ctx, func(tx backend.WriteTx) error {
+	return index.Update(ctx, backend.Locks{}, func(tx backend.WriteTx) error {
 		schema, found, err := getRecord[schemaRecord](tx, tableMeta, schemaKey)
 		switch {
 		case err != nil:
@@ -78,7 +78,7 @@ func (m *migration) run(ctx context.Context, blobs backend.Blobs, from, to backe
 			return err
 		}
 	}
-	return to.Update(ctx, func(tx backend.WriteTx) error {
+	return to.Update(ctx, backend.Locks{}, func(tx backend.WriteTx) error {
 		return putRecord(tx, tableMeta, schemaKey, schemaRecord{Version: schemaVersion})
 	})
 }
@@ -114,7 +114,7 @@ func migrateTable(ctx context.Context, index backend.Index, table backend.Table,
 	}
 	for after, more := "", true; more; {
 		var batch []pair
-		err := index.Update(ctx, func(tx backend.WriteTx) error {
+		err := index.Update(ctx, backend.Locks{}, func(tx backend.WriteTx) error {
 			batch = batch[:0]
 			for k, value := range tx.Scan(table, "", after) {
 				if batch = append(batch, pair{k, bytes.Clone(value)}); len(batch) == migrateBatch {

@@ -38,7 +38,7 @@ func (c *conversion) run() error {
 		if value == nil {
 			return nil
 		}
-		return c.to.Update(c.ctx, func(to backend.WriteTx) error { return to.Put(tableMeta, clockKey, value) })
+		return c.to.Update(c.ctx, backend.Locks{}, func(to backend.WriteTx) error { return to.Put(tableMeta, clockKey, value) })
 	})
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (c *conversion) table(table backend.Table) error {
 	return eachPage(c.ctx, c.from, table, "", c.batch, func(_ backend.ReadTx, k string, value []byte) {
 		batch = append(batch, entry{k, c.value(table, k, value)})
 	}, func() error {
-		err := c.to.Update(c.ctx, func(tx backend.WriteTx) error {
+		err := c.to.Update(c.ctx, backend.Locks{}, func(tx backend.WriteTx) error {
 			for _, e := range batch {
 				if err := tx.Put(table, e.key, e.value); err != nil {
 					return err

@@ -25,7 +25,7 @@ func migrateOwned(ctx context.Context, blobs backend.Blobs, index backend.Index,
 		for _, p := range batch {
 			p.readOwned(ctx, blobs)
 		}
-		err := index.Update(ctx, func(tx backend.WriteTx) error {
+		err := index.Update(ctx, backend.Locks{}, func(tx backend.WriteTx) error {
 			for _, p := range batch {
 				if err := p.addOwned(tx); err != nil {
 					return err

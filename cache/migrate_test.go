@@ -21,7 +21,7 @@ import (
 // next to that of manifests.
 func downgrade(t *testing.T, index backend.Index, schema string) {
 	t.Helper()
-	err := index.Update(t.Context(), func(tx backend.WriteTx) error {
+	err := index.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
 		for _, table := range []backend.Table{cache.TableTagged, cache.TableParents} {
 			var keys []string
 			for k := range tx.Scan(table, "", "") {

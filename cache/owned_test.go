@@ -29,7 +29,7 @@ func owner(origin mirror.Origin, blobs ...string) mirror.Manifest {
 // uses.
 func withoutOwned(t *testing.T, index backend.Index, schema string) {
 	t.Helper()
-	err := index.Update(t.Context(), func(tx backend.WriteTx) error {
+	err := index.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
 		var err error
 		change := func(table backend.Table, f func(k, value string) (string, bool)) {
 			changed := make(map[string]string)

@@ -42,7 +42,7 @@ func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Mani
 	}
 	defer s.manifests.beginWrite(p.content)()
 	defer s.tags.beginWrite(p.tags...)()
-	err = s.index.Update(context.WithoutCancel(ctx), p.write)
+	err = updateAlone(context.WithoutCancel(ctx), s.index, p.locks(), p.write)
 	return explain(err, "put manifest %s to %s", m.Digest, repo)
 }
 
@@ -82,6 +82,7 @@ type manifestWrite struct {
 	// extra are digests that came in a bundle with the manifest. The repository may read them although the manifest
 	// does not need them.
 	extra      []digest.Digest
+	alone      bool   // no other update runs
 	onExisting func() // called in the transaction if the manifest is already stored; may be nil
 }
 

@@ -79,7 +79,8 @@ func errSize(blob v1.Descriptor, actual int64) *mirror.Error {
 }
 
 // write checks and writes the manifest in a transaction.
-func (p *manifestWrite) write(tx backend.WriteTx) error {
+func (p *manifestWrite) write(tx backend.WriteTx, alone bool) error {
+	p.alone = alone
 	if err := p.check(tx); err != nil {
 		return err
 	}
@@ -105,10 +106,7 @@ func (p *manifestWrite) writeChecked(tx backend.WriteTx) error {
 
 // createRepo creates a repository unless it exists.
 func createRepo(tx backend.WriteTx, repo mirror.Repo, origin mirror.Origin, at time.Time) error {
-	if has(tx, tableRepos, repo.String()) {
-		return nil
-	}
-	return putRecord(tx, tableRepos, repo.String(), repoRecord{Origin: origin, Created: at})
+	return insertRecord(tx, tableRepos, repo.String(), repoRecord{Origin: origin, Created: at})
 }
 
 // writeRecord writes a new manifest, or raises the origin of a stored one.
@@ -175,6 +173,9 @@ func (p *manifestWrite) retype(tx backend.WriteTx, old manifestRecord) error {
 	better := mirror.KnownManifestType(p.record.MediaType) && !mirror.KnownManifestType(old.MediaType)
 	switch {
 	case better && originRank(p.record.Origin) >= originRank(old.Origin):
+		if !p.alone { // it deletes what the other type named, which is not among the locks
+			return errNotAlone
+		}
 		since, err := rootSince(tx, p.content)
 		if err == nil {
 			err = removeManifest(tx, p.content, old)

@@ -205,7 +205,7 @@ func (r *rebuild) openClock() (err error) {
 	if r.clock, err = openClock(r.ctx, from, newSystemClock(), zap.NewNop()); err != nil {
 		return err
 	}
-	return r.index.Update(r.ctx, r.clock.write)
+	return r.index.Update(r.ctx, backend.Locks{}, r.clock.write)
 }
 
 func (r *rebuild) now() time.Time { return r.clock.now() }
@@ -238,7 +238,7 @@ func (r *rebuild) flush() error {
 	if len(steps) == 0 {
 		return nil
 	}
-	err := r.index.Update(r.ctx, func(tx backend.WriteTx) error {
+	err := r.index.Update(r.ctx, backend.Locks{}, func(tx backend.WriteTx) error {
 		for _, s := range steps {
 			if err := s.do(tx); err != nil {
 				return err

@@ -101,7 +101,7 @@ func (s *Store) commitBlob(ctx context.Context, repo mirror.Repo, w backend.Writ
 // indexBlob adds the entry of a durable file. It ignores a canceled ctx: the content is complete, and only one
 // transaction is missing.
 func (s *Store) indexBlob(ctx context.Context, repo mirror.Repo, d digest.Digest, size int64, link linkFunc) error {
-	err := s.index.Update(context.WithoutCancel(ctx), func(tx backend.WriteTx) error {
+	err := s.index.Update(context.WithoutCancel(ctx), blobLocks(repo, d), func(tx backend.WriteTx) error {
 		at := s.Now()
 		switch stored := has(tx, tableBlobs, d.String()); {
 		case !stored:

@@ -119,7 +119,7 @@ func (r *recency) write(ctx context.Context, batch map[content]time.Time) error 
 	if len(batch) == 0 && !r.clock.recordDue() {
 		return nil
 	}
-	return r.clock.writeWith(ctx, r.index, func(tx backend.WriteTx) error { return writeRecency(tx, batch) })
+	return r.clock.writeWith(ctx, r.index, recencyLocks(batch), func(tx backend.WriteTx) error { return writeRecency(tx, batch) })
 }
 
 // pendingUse returns a use that is not in the index yet; the zero time if there is none.
@@ -140,6 +140,18 @@ func (r *recency) pending() map[content]time.Time {
 	maps.Copy(all, r.writing)
 	maps.Copy(all, r.used)
 	return all
+}
+
+// recencyLocks are the locks of an update that writes a batch and the record of the clock. A large batch is written alone.
+func recencyLocks(batch map[content]time.Time) (locks backend.Locks) {
+	if len(batch) > maxLocks/3 {
+		return backend.Locks{}
+	}
+	locks.Exclusive = append(locks.Exclusive, clockLock)
+	for c := range batch {
+		locks = backend.Locks{Shared: append(locks.Shared, lockedRepo(c.repo)), Exclusive: append(locks.Exclusive, lockedDigest(c.digest))}
+	}
+	return backend.Locks{Shared: sortedNames(locks.Shared), Exclusive: sortedNames(locks.Exclusive)}
 }
 
 // writeRecency writes a batch. It skips content that was deleted since its use.

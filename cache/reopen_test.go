@@ -72,7 +72,7 @@ func TestNewerSchema(t *testing.T) {
 	blobs, index := openFiles(t, folder), openBolt(t, folder)
 	defer index.Close()
 	version := func(v string) {
-		err := index.Update(ctx, func(tx backend.WriteTx) error { return tx.Put(cache.TableMeta, "schema", []byte(v)) })
+		err := index.Update(ctx, backend.Locks{}, func(tx backend.WriteTx) error { return tx.Put(cache.TableMeta, "schema", []byte(v)) })
 		if err != nil {
 			t.Fatal(err)
 		}

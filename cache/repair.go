@@ -96,7 +96,7 @@ func (s *Store) reconcile(ctx context.Context, d digest.Digest, intact bool) (ch
 	var manifests []content
 	end := s.manifests.beginUnknownWrite()
 	defer func() { end(manifests) }()
-	err = s.index.Update(ctx, func(tx backend.WriteTx) error {
+	err = s.index.Update(ctx, backend.Locks{}, func(tx backend.WriteTx) error {
 		changed, manifests = false, nil
 		record, stored, err := getRecord[blobRecord](tx, tableBlobs, d.String())
 		if err != nil {

@@ -36,7 +36,7 @@ func (s *Store) repairEntry(ctx context.Context, entry string) (repaired bool, e
 
 // dropEntry deletes an entry if it is still defective.
 func (s *Store) dropEntry(ctx context.Context, table backend.Table, k string, wrong entryCheck) (deleted bool, err error) {
-	err = s.index.Update(ctx, func(tx backend.WriteTx) error {
+	err = s.index.Update(ctx, backend.Locks{}, func(tx backend.WriteTx) error {
 		deleted = false
 		value := tx.Get(table, k)
 		if value == nil || wrong(tx, k, value) == "" {
@@ -63,7 +63,7 @@ func (s *Store) repairTag(ctx context.Context, k string) (repaired bool, err err
 		}
 	}
 	defer s.tags.beginWrite(name)()
-	err = s.index.Update(ctx, func(tx backend.WriteTx) error {
+	err = s.index.Update(ctx, backend.Locks{}, func(tx backend.WriteTx) error {
 		repaired = indexed
 		value := tx.Get(tableTags, k)
 		if value == nil || tagDefect(tx, k, value) == "" {
@@ -110,7 +110,7 @@ func (s *Store) reindex(ctx context.Context, name, encoded string, origin mirror
 	}
 	c := content{repo, d}
 	defer s.manifests.beginWrite(c)()
-	err = s.index.Update(ctx, func(tx backend.WriteTx) (err error) {
+	err = s.index.Update(ctx, backend.Locks{}, func(tx backend.WriteTx) (err error) {
 		written, err = writeReindexed(tx, c, data, origin, s.Now())
 		return err
 	})

@@ -22,7 +22,7 @@ func (s *Store) State(ctx context.Context, kind string) (map[string][]byte, erro
 
 // SetState implements [mirror.StateStore].
 func (s *Store) SetState(ctx context.Context, kind string, values map[string][]byte) error {
-	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
+	err := s.index.Update(ctx, backend.Locks{Exclusive: []string{lockedState(kind)}}, func(tx backend.WriteTx) error {
 		for k, value := range values {
 			if value == nil {
 				if err := tx.Delete(tableState, key(kind, k)); err != nil {

@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -33,8 +34,8 @@ type orderedIndex struct {
 	blobs backend.Blobs
 }
 
-func (x orderedIndex) Update(ctx context.Context, f func(backend.WriteTx) error) error {
-	return x.Index.Update(ctx, func(tx backend.WriteTx) error { return f(orderedTx{tx, x.blobs}) })
+func (x orderedIndex) Update(ctx context.Context, locks backend.Locks, f func(backend.WriteTx) error) error {
+	return x.Index.Update(ctx, locks, func(tx backend.WriteTx) error { return f(orderedTx{tx, x.blobs}) })
 }
 
 type orderedTx struct {
@@ -43,13 +44,22 @@ type orderedTx struct {
 }
 
 func (tx orderedTx) Put(table backend.Table, key string, value []byte) error {
-	if table == cache.TableBlobs {
-		d, _, _ := packed.AppendDigestText(nil, []byte(key)) // the store writes keys in binary
-		if _, err := tx.blobs.Stat(context.Background(), digest.Digest(d)); err != nil {
-			return fmt.Errorf("indexed before it is durable: %w", err)
-		}
+	return errors.Join(tx.checkStored(table, key), tx.WriteTx.Put(table, key, value))
+}
+
+func (tx orderedTx) Insert(table backend.Table, key string, value []byte) error {
+	return errors.Join(tx.checkStored(table, key), tx.WriteTx.Insert(table, key, value))
+}
+
+func (tx orderedTx) checkStored(table backend.Table, key string) error {
+	if table != cache.TableBlobs {
+		return nil
 	}
-	return tx.WriteTx.Put(table, key, value)
+	d, _, _ := packed.AppendDigestText(nil, []byte(key)) // the store writes keys in binary
+	if _, err := tx.blobs.Stat(context.Background(), digest.Digest(d)); err != nil {
+		return fmt.Errorf("indexed before it is durable: %w", err)
+	}
+	return nil
 }
 
 // checkedStore checks its index when it is closed.

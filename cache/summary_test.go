@@ -29,7 +29,7 @@ func TestSummaryOfLostFiles(t *testing.T) {
 		"shorter": func(_ mirror.Manifest, d digest.Digest) error { return os.WriteFile(path(d), []byte("{"), 0o600) },
 		"lost":    func(m mirror.Manifest, _ digest.Digest) error { return os.Remove(path(m.Digest)) },
 		"unreadable": func(m mirror.Manifest, _ digest.Digest) error {
-			return cache.Text(index).Update(t.Context(), func(tx backend.WriteTx) error {
+			return cache.Text(index).Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
 				return tx.Put("manifests", repo.String()+"\x00"+m.Digest.String(), []byte("nonsense"))
 			})
 		},

@@ -153,7 +153,7 @@ func (w *sweeper) yieldToWriters(ctx context.Context) error {
 		w.started = true
 		return ctx.Err()
 	}
-	return w.store.index.Update(ctx, func(backend.WriteTx) error { return nil })
+	return w.store.index.Update(ctx, backend.Locks{}, func(backend.WriteTx) error { return nil })
 }
 
 // runTransaction runs one transaction and returns what it did and how long it took.
@@ -167,7 +167,7 @@ func (w *sweeper) runTransaction(ctx context.Context) (tx *sweepTx, took time.Du
 	s.fence.begin()
 	defer s.fence.end()
 	deleting := make(map[digest.Digest]bool)
-	err = s.index.Update(ctx, func(index backend.WriteTx) error {
+	err = s.index.Update(ctx, backend.Locks{}, func(index backend.WriteTx) error {
 		tx = &sweepTx{WriteTx: index, store: s, deleting: deleting, waiting: w.waiting, began: time.Now(), reads: w.time / 2, most: w.writes}
 		return tx.run(w.jobs)
 	})

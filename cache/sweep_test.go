@@ -244,7 +244,7 @@ func TestSweepBadRecord(t *testing.T) {
 			Repo: repo, Manifests: []mirror.ObservedManifest{{Digest: m.Digest, Used: time.Now()}}, Before: time.Now(),
 		})
 	}
-	err := cache.Text(index).Update(t.Context(), func(tx backend.WriteTx) error {
+	err := cache.Text(index).Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
 		return tx.Put(cache.TableBlobs, digest.FromString("two").String(), []byte("nonsense"))
 	})
 	if err != nil {

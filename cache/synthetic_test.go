@@ -109,7 +109,7 @@ func (y Synthetic) rows(table backend.Table) (rows []row) {
 
 func fill(ctx context.Context, index backend.Index, table backend.Table, rows []row) error {
 	for chunk := range slices.Chunk(rows, 20000) {
-		err := index.Update(ctx, func(tx backend.WriteTx) error {
+		err := index.Update(ctx, backend.Locks{}, func(tx backend.WriteTx) error {
 			for _, r := range chunk {
 				if err := tx.Put(table, r.key, r.value); err != nil {
 					return err

@@ -88,7 +88,7 @@ func (s *Store) loadTag(ctx context.Context, name tagName) (t mirror.Tag, err er
 func (s *Store) Revalidated(ctx context.Context, repo mirror.Repo, tag string, d digest.Digest, at time.Time) error {
 	name := tagName{repo, tag}
 	defer s.tags.beginWrite(name)()
-	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
+	err := s.index.Update(ctx, tagLocks(name), func(tx backend.WriteTx) error {
 		record, found, err := getRecord[tagRecord](tx, tableTags, name.key())
 		if err != nil || !found || record.Digest != d || record.Origin == mirror.Pushed ||
 			!at.After(record.Checked) && !record.Checked.After(s.Now()) {
@@ -104,7 +104,7 @@ func (s *Store) Revalidated(ctx context.Context, repo mirror.Repo, tag string, d
 func (s *Store) DeleteTag(ctx context.Context, repo mirror.Repo, tag string) error {
 	name := tagName{repo, tag}
 	defer s.tags.beginWrite(name)()
-	err := s.index.Update(ctx, func(tx backend.WriteTx) error {
+	err := s.index.Update(ctx, tagLocks(name), func(tx backend.WriteTx) error {
 		record, found, err := getRecord[tagRecord](tx, tableTags, name.key())
 		if err != nil {
 			return err
@@ -119,10 +119,7 @@ func (s *Store) DeleteTag(ctx context.Context, repo mirror.Repo, tag string) err
 
 // addRoot makes a manifest a root, unless it is one already.
 func addRoot(tx backend.WriteTx, c content, at time.Time) error {
-	if has(tx, tableRoots, c.key()) {
-		return nil
-	}
-	return putRecord(tx, tableRoots, c.key(), rootRecord{Added: at})
+	return insertRecord(tx, tableRoots, c.key(), rootRecord{Added: at})
 }
 
 // rootSince returns when a manifest became a root; the zero time if it is not one.

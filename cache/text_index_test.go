@@ -22,8 +22,8 @@ func (x textIndex) View(ctx context.Context, f func(backend.ReadTx) error) error
 	return x.Index.View(ctx, func(tx backend.ReadTx) error { return f(textReader{tx}) })
 }
 
-func (x textIndex) Update(ctx context.Context, f func(backend.WriteTx) error) error {
-	return x.Index.Update(ctx, func(tx backend.WriteTx) error { return f(textWriter{textReader{tx}, tx}) })
+func (x textIndex) Update(ctx context.Context, locks backend.Locks, f func(backend.WriteTx) error) error {
+	return x.Index.Update(ctx, locks, func(tx backend.WriteTx) error { return f(textWriter{textReader{tx}, tx}) })
 }
 
 type textReader struct{ tx backend.ReadTx }
@@ -54,6 +54,14 @@ type textWriter struct {
 func (t textWriter) Put(table backend.Table, key string, value []byte) error {
 	return t.tx.Put(table, key, value)
 }
+
+func (t textReader) Prefetch(keys ...backend.Key) { t.tx.Prefetch(keys...) }
+
+func (t textWriter) Insert(table backend.Table, key string, value []byte) error {
+	return t.tx.Insert(table, key, value)
+}
+
+func (t textWriter) Lock(name string) error { return t.tx.Lock(name) }
 
 func (t textWriter) Delete(table backend.Table, key string) error { return t.tx.Delete(table, key) }
 
@@ -97,7 +105,7 @@ func recordText[T any](table backend.Table, key string, value []byte) []byte {
 // WriteOld writes the content of an index of this version to an empty one, as schema 3 had it.
 func WriteOld(ctx context.Context, index, old backend.Index) error {
 	return Text(index).View(ctx, func(from backend.ReadTx) error {
-		return old.Update(ctx, func(to backend.WriteTx) error {
+		return old.Update(ctx, backend.Locks{}, func(to backend.WriteTx) error {
 			for _, table := range append([]backend.Table{tableMeta}, contentTables...) {
 				for k, value := range from.Scan(table, "", "") {
 					if err := to.Put(table, k, value); err != nil {

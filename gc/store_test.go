@@ -60,12 +60,12 @@ type crashIndex struct {
 	*crashPoint
 }
 
-func (x crashIndex) Update(ctx context.Context, f func(backend.WriteTx) error) error {
+func (x crashIndex) Update(ctx context.Context, locks backend.Locks, f func(backend.WriteTx) error) error {
 	if x.dead.Load() {
 		return errCrash
 	}
 	wrote := false
-	err := x.Index.Update(ctx, func(tx backend.WriteTx) error {
+	err := x.Index.Update(ctx, locks, func(tx backend.WriteTx) error {
 		recorded := &recordingTx{WriteTx: tx}
 		err := f(recorded)
 		wrote = recorded.wrote
@@ -86,6 +86,11 @@ type recordingTx struct {
 func (tx *recordingTx) Put(t backend.Table, key string, value []byte) error {
 	tx.wrote = true
 	return tx.WriteTx.Put(t, key, value)
+}
+
+func (tx *recordingTx) Insert(t backend.Table, key string, value []byte) error {
+	tx.wrote = true
+	return tx.WriteTx.Insert(t, key, value)
 }
 
 func (tx *recordingTx) Delete(t backend.Table, key string) error {

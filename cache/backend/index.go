@@ -12,13 +12,30 @@ import (
 type Index interface {
 	// View calls f with one consistent state.
 	View(ctx context.Context, f func(ReadTx) error) error
-	// Update calls f in a transaction, which is durable when Update returns nil. Concurrent updates may be committed
-	// together, and then f may run more than once: it must have no effects except on its transaction and on variables that
-	// it resets each time. If f fails, Update returns its error and writes nothing. If ctx ends before f has run, Update
-	// returns its error; after that, Update waits for the outcome.
-	Update(ctx context.Context, f func(WriteTx) error) error
+	// Update calls f in a transaction, which is durable when Update returns nil. Updates whose locks allow it may run at
+	// the same time, see [Locks]. Concurrent updates may be committed together, and then f may run more than once: it must
+	// have no effects except on its transaction and on variables that it resets each time. If f fails, Update returns its
+	// error and writes nothing. If ctx ends before f has run, Update returns its error; after that, Update waits for the
+	// outcome.
+	Update(ctx context.Context, locks Locks, f func(WriteTx) error) error
 	// Close waits for running transactions and closes the files.
 	Close() error
+}
+
+// Locks are the names of what an update reads in order to decide, and of what it writes. An update that declares no locks
+// runs alone. Declared ones may run at the same time, on one node or on several, unless one of them has a name exclusively
+// that the other one has too. A name in both lists is exclusive. Updates with a name in common run one after the other: the
+// later one reads what the earlier one wrote, although neither has a snapshot of the whole index.
+//
+// The names are a convention of the caller; package cache documents its own. An index whose updates never run at the same
+// time, such as cache/bolt, ignores them. An index that cannot afford many locks may let an update with many names run
+// alone.
+//
+// The alternatives were tried. Serializable transactions that are repeated after a conflict lost acknowledged pushes while
+// a sweep ran, and one lock for all updates made nodes wait for the commits of each other.
+type Locks struct {
+	Shared    []string
+	Exclusive []string
 }
 
 // Checker is an [Index] that can check its own files.
@@ -53,21 +70,42 @@ type Compactor interface {
 // Table is the name of a table of the index.
 type Table string
 
+// Key is a key of a table.
+type Key struct {
+	Table Table
+	Key   string
+}
+
 // ReadTx reads the index. Values are valid until the transaction ends and must not be changed.
+//
+// An index on another machine can fail to read. After a failed read, everything reads as absent until the transaction ends,
+// and View or Update returns the failure, whatever the function returns. So a function need not check each read, and it
+// must not tell anybody what it found before the transaction has ended.
 type ReadTx interface {
 	// Get returns the value of a key, or nil if the table has no such key. A value is never empty.
 	Get(t Table, key string) []byte
 	// Scan yields, in byte order, the keys that begin with prefix and are greater than after, with their values. The table
 	// must not be written to during the scan.
 	Scan(t Table, prefix, after string) iter.Seq2[string, []byte]
+	// Prefetch announces keys that Get will read. An index on another machine reads all of them in one request; another
+	// one does nothing.
+	Prefetch(keys ...Key)
 }
 
 // WriteTx reads and writes the index. Reads return what the transaction wrote. They may also return what other functions
-// wrote that are committed together with this one; those of functions that failed are never visible.
+// wrote that are committed together with this one; those of functions that failed are never visible. Writes may be sent
+// to the index with the commit.
 type WriteTx interface {
 	ReadTx
 	// Put stores a value, which must not be changed afterwards. An empty value is an error.
 	Put(t Table, key string, value []byte) error
+	// Insert is Put if the table does not have the key when the transaction is committed. Otherwise it does nothing. So two
+	// updates that share their locks may insert the same key.
+	Insert(t Table, key string, value []byte) error
 	// Delete deletes a key. A missing key is no error.
 	Delete(t Table, key string) error
+	// Lock takes one more exclusive lock, see [Locks]. Reads after it return what the earlier holders of the lock wrote. Two
+	// updates that wait for each other would never end: an update takes at most one lock in this way, and none that others
+	// declare.
+	Lock(name string) error
 }

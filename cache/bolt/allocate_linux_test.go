@@ -23,7 +23,7 @@ func TestOpenPreallocatesFile(t *testing.T) {
 		if room := info.Sys().(*syscall.Stat_t).Blocks * 512; room < info.Size() {
 			t.Fatalf("after %d transactions, %d bytes of file use %d bytes of disk", i, info.Size(), room)
 		}
-		must(t, x.Update(t.Context(), func(tx backend.WriteTx) error {
+		must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
 			return tx.Put("blobs", fmt.Sprint(i), make([]byte, 1<<20))
 		}))
 	}

@@ -70,7 +70,7 @@ func TestIndexGrowsDuringView(t *testing.T) {
 		ended := make(chan error)
 		go func() {
 			for i := range 32 {
-				if err := x.Update(context.Background(), func(tx backend.WriteTx) error { return tx.Put("t", strconv.Itoa(i), value) }); err != nil {
+				if err := x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error { return tx.Put("t", strconv.Itoa(i), value) }); err != nil {
 					ended <- err
 					return
 				}
@@ -89,7 +89,7 @@ func TestAcknowledgedUpdatesSurviveKill(t *testing.T) {
 	x := open(t, t.TempDir())
 	defer x.Close()
 	for i := range 20 {
-		if err := x.Update(context.Background(), write(strconv.Itoa(i))); err != nil {
+		if err := x.Update(context.Background(), backend.Locks{}, write(strconv.Itoa(i))); err != nil {
 			t.Fatal(err)
 		}
 		data, err := os.ReadFile(x.path)

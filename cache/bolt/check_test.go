@@ -21,7 +21,7 @@ func TestCopyIsConsistent(t *testing.T) {
 	var writer sync.WaitGroup
 	writer.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
-			err := x.Update(context.Background(), func(tx backend.WriteTx) error {
+			err := x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
 				return errors.Join(write("a"+strconv.Itoa(i))(tx), write("b"+strconv.Itoa(i))(tx))
 			})
 			if err != nil {
@@ -46,7 +46,7 @@ func TestCopyIsConsistent(t *testing.T) {
 		if n := keys(t, after); n%2 != 0 {
 			t.Errorf("%d keys: the copy contains half an update", n)
 		}
-		if err := after.Update(t.Context(), write("c")); err == nil {
+		if err := after.Update(t.Context(), backend.Locks{}, write("c")); err == nil {
 			t.Error("Update of a copy succeeded")
 		}
 		if err := after.Close(); err != nil {
@@ -79,7 +79,7 @@ func TestCheckFindsDamagedPage(t *testing.T) {
 	folder := t.TempDir()
 	x := open(t, folder)
 	defer x.Close()
-	err := x.Update(t.Context(), func(tx backend.WriteTx) error {
+	err := x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
 		for i := range 500 { // a small table has no page of its own
 			if err := write("key " + strconv.Itoa(i))(tx); err != nil {
 				return err

@@ -29,8 +29,8 @@ type update struct {
 // 10 ms to collect a group, even if there is only one.
 //
 // An update whose ctx ends while it is queued does not run. A panic of f is raised again in the caller. f runs in
-// another goroutine, so it must not end its goroutine as t.Fatal does.
-func (x *Index) Update(ctx context.Context, f func(backend.WriteTx) error) error {
+// another goroutine, so it must not end its goroutine as t.Fatal does. One update runs at a time, so locks change nothing.
+func (x *Index) Update(ctx context.Context, _ backend.Locks, f func(backend.WriteTx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

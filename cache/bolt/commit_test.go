@@ -18,7 +18,7 @@ func block(t *testing.T, x *Index) (release func()) {
 	t.Helper()
 	inside, proceed, ended := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
-		ended <- x.Update(context.Background(), func(tx backend.WriteTx) error {
+		ended <- x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
 			close(inside)
 			<-proceed
 			return nil
@@ -53,7 +53,7 @@ func TestConcurrentUpdatesShareCommit(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range updates {
 		all.Go(func() {
-			if err := x.Update(context.Background(), write(strconv.Itoa(i))); err != nil {
+			if err := x.Update(context.Background(), backend.Locks{}, write(strconv.Itoa(i))); err != nil {
 				t.Error(err)
 			}
 		})
@@ -75,10 +75,10 @@ func TestConcurrentUpdatesShareCommit(t *testing.T) {
 func TestUpdateWithoutWritesDoesNotCommit(t *testing.T) {
 	x := open(t, t.TempDir())
 	wrong := errors.New("wrong")
-	if err := x.Update(context.Background(), func(tx backend.WriteTx) error { tx.Get("t", "a"); return nil }); err != nil {
+	if err := x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error { tx.Get("t", "a"); return nil }); err != nil {
 		t.Error(err)
 	}
-	if err := x.Update(context.Background(), func(backend.WriteTx) error { return wrong }); !errors.Is(err, wrong) {
+	if err := x.Update(context.Background(), backend.Locks{}, func(backend.WriteTx) error { return wrong }); !errors.Is(err, wrong) {
 		t.Errorf("got %v, want %v", err, wrong)
 	}
 	if err := x.Close(); err != nil {
@@ -98,13 +98,15 @@ func TestUpdateThatFailsBeforeWritingLeavesGroup(t *testing.T) {
 	runs := 0
 	first, second := make(chan error, 1), make(chan error, 1)
 	go func() {
-		first <- x.Update(context.Background(), func(tx backend.WriteTx) error {
+		first <- x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
 			runs++
 			return write("a")(tx)
 		})
 	}()
 	queued(x, 1)
-	go func() { second <- x.Update(context.Background(), func(backend.WriteTx) error { return wrong }) }()
+	go func() {
+		second <- x.Update(context.Background(), backend.Locks{}, func(backend.WriteTx) error { return wrong })
+	}()
 	queued(x, 2)
 	release()
 	if err := <-first; err != nil || runs != 1 {
@@ -124,13 +126,13 @@ func TestUpdateErrorsReflectDurableState(t *testing.T) {
 	wrong, found := errors.New("wrong"), errors.New("found")
 	first, second := make(chan error, 1), make(chan error, 1)
 	go func() {
-		first <- x.Update(context.Background(), func(tx backend.WriteTx) error {
+		first <- x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
 			return errors.Join(write("a")(tx), wrong)
 		})
 	}()
 	queued(x, 1)
 	go func() {
-		second <- x.Update(context.Background(), func(tx backend.WriteTx) error {
+		second <- x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
 			if tx.Get("t", "a") != nil {
 				return found
 			}
@@ -156,14 +158,14 @@ func TestCanceledQueuedUpdateDoesNotRun(t *testing.T) {
 	release := block(t, x)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- x.Update(ctx, write("a")) }()
+	go func() { ended <- x.Update(ctx, backend.Locks{}, write("a")) }()
 	queued(x, 1)
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) { // even while the committer is busy
 		t.Errorf("update returned %v, want %v", err, context.Canceled)
 	}
 	release()
-	if err := x.Update(context.Background(), write("b")); err != nil {
+	if err := x.Update(context.Background(), backend.Locks{}, write("b")); err != nil {
 		t.Fatal(err)
 	}
 	if n := keys(t, x); n != 1 {
@@ -178,14 +180,14 @@ func TestUpdatePanicReachesCaller(t *testing.T) {
 	recovered := make(chan any)
 	go func() {
 		defer func() { recovered <- recover() }()
-		_ = x.Update(context.Background(), func(tx backend.WriteTx) error {
+		_ = x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
 			_ = write("a")(tx)
 			panic("oh")
 		})
 	}()
 	queued(x, 1)
 	neighbour := make(chan error)
-	go func() { neighbour <- x.Update(context.Background(), write("b")) }()
+	go func() { neighbour <- x.Update(context.Background(), backend.Locks{}, write("b")) }()
 	queued(x, 2)
 	release()
 	if v := <-recovered; v == nil {
@@ -207,7 +209,7 @@ func TestCloseRunsQueuedUpdates(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range updates {
 		all.Go(func() {
-			if err := x.Update(context.Background(), write(strconv.Itoa(i))); err != nil {
+			if err := x.Update(context.Background(), backend.Locks{}, write(strconv.Itoa(i))); err != nil {
 				t.Errorf("queued before Close: %v", err)
 			}
 		})
@@ -218,7 +220,7 @@ func TestCloseRunsQueuedUpdates(t *testing.T) {
 	for !x.isClosed() {
 		runtime.Gosched()
 	}
-	if err := x.Update(context.Background(), write("late")); !errors.Is(err, ErrClosed) {
+	if err := x.Update(context.Background(), backend.Locks{}, write("late")); !errors.Is(err, ErrClosed) {
 		t.Errorf("update after Close: %v, want %v", err, ErrClosed)
 	}
 	release()
@@ -248,7 +250,7 @@ func BenchmarkUpdate(b *testing.B) {
 			for range workers {
 				all.Go(func() {
 					for i := range jobs {
-						if err := x.Update(context.Background(), write(strconv.Itoa(i))); err != nil {
+						if err := x.Update(context.Background(), backend.Locks{}, write(strconv.Itoa(i))); err != nil {
 							b.Error(err)
 						}
 					}
@@ -273,26 +275,26 @@ func TestUpdateFailsAfterFileIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	x := open(t, dir)
 	ctx := context.Background()
-	if err := x.Update(ctx, write("before")); err != nil {
+	if err := x.Update(ctx, backend.Locks{}, write("before")); err != nil {
 		t.Fatal(err)
 	}
 	path := x.path
 	if err := os.Rename(path, path+".away"); err != nil {
 		t.Fatal(err)
 	}
-	if err := x.Update(ctx, write("removed")); !errors.Is(err, ErrFileReplaced) {
+	if err := x.Update(ctx, backend.Locks{}, write("removed")); !errors.Is(err, ErrFileReplaced) {
 		t.Errorf("update after the file was removed: %v, want %v", err, ErrFileReplaced)
 	}
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := x.Update(ctx, write("replaced")); !errors.Is(err, ErrFileReplaced) {
+	if err := x.Update(ctx, backend.Locks{}, write("replaced")); !errors.Is(err, ErrFileReplaced) {
 		t.Errorf("update after the file was replaced: %v, want %v", err, ErrFileReplaced)
 	}
 	if err := os.Rename(path+".away", path); err != nil {
 		t.Fatal(err)
 	}
-	if err := x.Update(ctx, write("after")); err != nil {
+	if err := x.Update(ctx, backend.Locks{}, write("after")); err != nil {
 		t.Errorf("update after the file was restored: %v", err)
 	}
 }
@@ -306,9 +308,9 @@ func TestWaiting(t *testing.T) {
 	defer x.Close()
 	var alone bool
 	second := make(chan error, 1)
-	err = x.Update(t.Context(), func(backend.WriteTx) error {
+	err = x.Update(t.Context(), backend.Locks{}, func(backend.WriteTx) error {
 		alone = !x.Waiting()
-		go func() { second <- x.Update(t.Context(), func(backend.WriteTx) error { return nil }) }()
+		go func() { second <- x.Update(t.Context(), backend.Locks{}, func(backend.WriteTx) error { return nil }) }()
 		for !x.Waiting() {
 			runtime.Gosched()
 		}

@@ -19,7 +19,7 @@ func fill(t *testing.T, x *bolt.Index, table backend.Table, n int) (rest map[str
 	t.Helper()
 	rest = map[string]string{}
 	value := strings.Repeat("v", 1000)
-	must(t, x.Update(t.Context(), func(tx backend.WriteTx) error {
+	must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
 		for i := range n {
 			if err := tx.Put(table, fmt.Sprintf("k%06d", i), []byte(value)); err != nil {
 				return err
@@ -27,7 +27,7 @@ func fill(t *testing.T, x *bolt.Index, table backend.Table, n int) (rest map[str
 		}
 		return nil
 	}))
-	must(t, x.Update(t.Context(), func(tx backend.WriteTx) error {
+	must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
 		for i := range n {
 			key := fmt.Sprintf("k%06d", i)
 			if i%10 == 0 {
@@ -63,7 +63,7 @@ func hasEntries(t *testing.T, x *bolt.Index, table backend.Table, want map[strin
 
 func put(t *testing.T, x *bolt.Index, table backend.Table, key string) {
 	t.Helper()
-	must(t, x.Update(t.Context(), func(tx backend.WriteTx) error { return tx.Put(table, key, []byte("new")) }))
+	must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error { return tx.Put(table, key, []byte("new")) }))
 }
 
 // TestCompact checks that a compaction frees space, keeps all entries and the lock, and does not disturb views.

@@ -22,7 +22,7 @@ func TestCloseWritesFreePages(t *testing.T) {
 			t.Errorf("run %d begins without a list", i)
 		}
 		for j := range 20 {
-			must(t, x.Update(t.Context(), func(tx backend.WriteTx) error {
+			must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
 				return tx.Put("blobs", fmt.Sprint(j), make([]byte, 10000))
 			}))
 		}

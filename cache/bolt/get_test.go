@@ -17,7 +17,7 @@ func openFilled(t testing.TB) *Index {
 	t.Helper()
 	x := open(t, t.TempDir())
 	t.Cleanup(func() { x.Close() })
-	err := x.Update(context.Background(), func(tx backend.WriteTx) error {
+	err := x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
 		for _, table := range getTables {
 			for i := range getKeys {
 				if err := tx.Put(table, getKey(i), []byte(table)); err != nil {
@@ -66,7 +66,7 @@ func TestGetAllocatesNothing(t *testing.T) {
 // TestGetSeesWritesOfItsTransaction writes between two reads of the same key.
 func TestGetSeesWritesOfItsTransaction(t *testing.T) {
 	x := openFilled(t)
-	err := x.Update(context.Background(), func(tx backend.WriteTx) error {
+	err := x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
 		for _, table := range append([]backend.Table{"new"}, getTables...) {
 			for _, i := range []int{0, getKeys / 2, getKeys} {
 				key := getKey(i)

@@ -19,7 +19,7 @@ func TestOpenDamagedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index.db")
 	x, err := bolt.Open(path)
 	must(t, err)
-	must(t, x.Update(t.Context(), func(tx backend.WriteTx) error {
+	must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
 		for i := range 2000 {
 			if err := tx.Put("blobs", fmt.Sprintf("key %04d", i), make([]byte, 50)); err != nil {
 				return err
@@ -100,7 +100,7 @@ func TestOpenDamagedFreeList(t *testing.T) {
 	x, err := bolt.Open(path)
 	must(t, err)
 	for i := range 10 { // each leaves pages that are free
-		must(t, x.Update(t.Context(), func(tx backend.WriteTx) error {
+		must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
 			return tx.Put("blobs", fmt.Sprint(i), make([]byte, 10000))
 		}))
 	}

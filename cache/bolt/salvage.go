@@ -116,7 +116,7 @@ func (s *salvage) addEntry(key string, flags uint32, value []byte) error {
 func (s *salvage) flush() error {
 	batch := s.batch
 	s.batch = nil
-	return s.index.Update(s.ctx, func(tx backend.WriteTx) error {
+	return s.index.Update(s.ctx, backend.Locks{}, func(tx backend.WriteTx) error {
 		for _, e := range batch {
 			if err := tx.Put(e.table, e.key, e.value); err != nil {
 				return err

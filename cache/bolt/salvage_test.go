@@ -27,7 +27,7 @@ func writeSample(t *testing.T) (file []byte, entries map[string]string) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for table, count := range map[backend.Table]int{"blobs": 2000, "tags": 60, "meta": 1} {
 		for batch := range slices.Chunk(random.Perm(count), 500) { // pages split on both sides
-			must(t, x.Update(t.Context(), func(tx backend.WriteTx) error {
+			must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
 				for _, i := range batch {
 					key, value := fmt.Sprintf("key %04d", i), fmt.Sprintf("%s %d %50d", table, i, i)
 					entries[string(table)+" "+key] = value
@@ -41,7 +41,7 @@ func writeSample(t *testing.T) (file []byte, entries map[string]string) {
 	}
 	long := string(make([]byte, 3*os.Getpagesize())) // with overflow pages
 	entries["tags long"] = long
-	must(t, x.Update(t.Context(), func(tx backend.WriteTx) error { return tx.Put("tags", "long", []byte(long)) }))
+	must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error { return tx.Put("tags", "long", []byte(long)) }))
 	must(t, x.Close())
 	file, err = os.ReadFile(path)
 	must(t, err)

@@ -77,6 +77,20 @@ func (t *tx) Scan(table backend.Table, prefix, after string) iter.Seq2[string, [
 	}
 }
 
+// Prefetch implements [backend.ReadTx]. The file is mapped into memory.
+func (t *tx) Prefetch(...backend.Key) {}
+
+// Lock implements [backend.WriteTx]. One update runs at a time.
+func (t *tx) Lock(string) error { return nil }
+
+// Insert implements [backend.WriteTx].
+func (t *tx) Insert(table backend.Table, key string, value []byte) error {
+	if t.Get(table, key) != nil {
+		return nil
+	}
+	return t.Put(table, key, value)
+}
+
 // Put implements [backend.WriteTx]. bbolt does not copy value, and keeps it until the commit.
 func (t *tx) Put(table backend.Table, key string, value []byte) error {
 	if len(value) == 0 {

@@ -51,7 +51,7 @@ func (x indexTest) close() {
 
 func (x indexTest) put(table backend.Table, entries ...string) {
 	x.t.Helper()
-	err := x.Update(context.Background(), func(tx backend.WriteTx) error {
+	err := x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
 		for _, key := range entries {
 			if err := tx.Put(table, key, []byte("value of "+key)); err != nil {
 				return err

@@ -36,7 +36,7 @@ func testIndexModel(t *testing.T, x indexTest) {
 			next[key] = value
 			steps = append(steps, func(tx backend.WriteTx) error { return tx.Put("t", key, []byte(value)) })
 		}
-		err := x.Update(context.Background(), func(tx backend.WriteTx) error {
+		err := x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
 			for _, step := range steps {
 				if err := step(tx); err != nil {
 					return err
@@ -86,7 +86,7 @@ func compareIndex(t *testing.T, x indexTest, model map[string]string, seed uint6
 func testIndexClosed(t *testing.T, x indexTest) {
 	x.put("t", "a")
 	x.close()
-	if err := x.Update(context.Background(), func(backend.WriteTx) error { return nil }); err == nil {
+	if err := x.Update(context.Background(), backend.Locks{}, func(backend.WriteTx) error { return nil }); err == nil {
 		t.Error("Update of a closed index succeeded")
 	}
 	if err := x.View(context.Background(), func(backend.ReadTx) error { return nil }); err == nil {

@@ -26,7 +26,7 @@ func testIndexGet(t *testing.T, x indexTest) {
 	if got := x.get("one", "b"); got != "" {
 		t.Errorf("a prefix of a key has value %q", got)
 	}
-	err := x.Update(context.Background(), func(tx backend.WriteTx) error {
+	err := x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
 		return errors.Join(tx.Delete("one", "a"), tx.Delete("one", "never there"), tx.Delete("no table", "a"))
 	})
 	if err != nil {
@@ -35,7 +35,7 @@ func testIndexGet(t *testing.T, x indexTest) {
 	if x.get("one", "a") != "" || x.get("two", "a") == "" {
 		t.Error("Delete did not delete exactly one key of one table")
 	}
-	err = x.Update(context.Background(), func(tx backend.WriteTx) error { return tx.Put("one", "empty", nil) })
+	err = x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error { return tx.Put("one", "empty", nil) })
 	if err == nil {
 		t.Error("Put of an empty value succeeded")
 	}
@@ -89,7 +89,7 @@ func testIndexScan(t *testing.T, x indexTest) {
 func testIndexReadYourWrites(t *testing.T, x indexTest) {
 	defer x.close()
 	x.put("t", "a", "b")
-	err := x.Update(context.Background(), func(tx backend.WriteTx) error {
+	err := x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
 		if err := errors.Join(tx.Put("t", "c", []byte("new")), tx.Put("t", "b", []byte("new")), tx.Delete("t", "a")); err != nil {
 			return err
 		}

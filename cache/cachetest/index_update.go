@@ -15,7 +15,7 @@ import (
 func testIndexFailure(t *testing.T, x indexTest) {
 	x.put("t", "a", "b")
 	wrong := errors.New("wrong")
-	err := x.Update(context.Background(), func(tx backend.WriteTx) error {
+	err := x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
 		return errors.Join(tx.Put("t", "c", []byte("new")), tx.Delete("t", "a"), tx.Put("u", "a", []byte("new")), wrong)
 	})
 	if !errors.Is(err, wrong) {
@@ -45,7 +45,7 @@ func testIndexIsolation(t *testing.T, x indexTest) {
 	var all sync.WaitGroup
 	for i := range updates {
 		all.Go(func() {
-			err := x.Update(context.Background(), func(tx backend.WriteTx) error {
+			err := x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
 				if i%3 == 2 {
 					return fmt.Errorf("%d: %w", i, wrong)
 				}
@@ -81,7 +81,7 @@ func testIndexSerial(t *testing.T, x indexTest) {
 	for range workers {
 		all.Go(func() {
 			for range each {
-				if err := x.Update(context.Background(), increment); err != nil {
+				if err := x.Update(context.Background(), backend.Locks{}, increment); err != nil {
 					t.Errorf("update: %v", err)
 				}
 			}
@@ -132,7 +132,7 @@ func testIndexSnapshot(t *testing.T, x indexTest) {
 		})
 	}
 	for range 64 {
-		if err := x.Update(context.Background(), increment); err != nil {
+		if err := x.Update(context.Background(), backend.Locks{}, increment); err != nil {
 			t.Errorf("update: %v", err)
 		}
 	}
@@ -144,7 +144,7 @@ func testIndexCancelled(t *testing.T, x indexTest) {
 	defer x.close()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	err := x.Update(ctx, func(tx backend.WriteTx) error { return tx.Put("t", "a", []byte("x")) })
+	err := x.Update(ctx, backend.Locks{}, func(tx backend.WriteTx) error { return tx.Put("t", "a", []byte("x")) })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("update returned %v, want %v", err, context.Canceled)
 	}

@@ -61,6 +61,10 @@ func cutNumber(key string) (n number, rest string) {
 // lastNumber is the key of the number that was assigned last. It is the form of the number 0.
 const lastNumber = "\x00"
 
+// numbersLock is the lock of an update that assigns a number. It is taken when the number is needed, because most updates
+// assign none.
+const numbersLock = "numbers of repositories"
+
 // nameCache has the numbers of repositories that committed transactions have assigned. They never change.
 type nameCache struct {
 	mu      *sync.RWMutex
@@ -145,6 +149,10 @@ var errNumbers = errors.New("the numbers of repositories in the index are damage
 
 // assign assigns a number to a repository that has none.
 func (t *writeTx) assign(name string) error {
+	// Another update may be assigning a number to it, or to another repository.
+	if err := t.tx.Lock(numbersLock); err != nil || t.number(name) != 0 {
+		return err
+	}
 	var last number
 	value := t.tx.Get(tableIDs, lastNumber)
 	if value != nil {

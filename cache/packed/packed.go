@@ -85,8 +85,8 @@ func (x *Index) View(ctx context.Context, f func(backend.ReadTx) error) error {
 }
 
 // Update implements [backend.Index].
-func (x *Index) Update(ctx context.Context, f func(backend.WriteTx) error) error {
-	return x.below.Update(ctx, func(tx backend.WriteTx) error {
+func (x *Index) Update(ctx context.Context, locks backend.Locks, f func(backend.WriteTx) error) error {
+	return x.below.Update(ctx, locks, func(tx backend.WriteTx) error {
 		return f(&writeTx{readTx: readTx{index: x, tx: tx}, tx: tx})
 	})
 }

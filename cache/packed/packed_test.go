@@ -80,7 +80,7 @@ func TestModel(t *testing.T) {
 		model[table] = make(map[string]string)
 	}
 	for round := range 20 {
-		must(t, x.Update(t.Context(), func(tx backend.WriteTx) error {
+		must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
 			for range 30 {
 				for table := range layouts {
 					k, value := randomKey(random, table), fmt.Sprint(round, random.IntN(100))
@@ -173,7 +173,7 @@ func TestOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	for _, table := range []backend.Table{"manifests", "tags", "tagged", "blobs"} {
 		var want []string
-		must(t, x.Update(t.Context(), func(tx backend.WriteTx) error {
+		must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
 			for range 100 {
 				k := randomKey(random, table)
 				if strings.Count(k, "\x00") != len(layouts[table])-1 || strings.Contains(k, "not") || k == "x" {
@@ -212,7 +212,7 @@ func TestOrder(t *testing.T) {
 func TestAfterARepository(t *testing.T) {
 	x, _ := open(t, t.TempDir())
 	d := digest.FromString("blob").String()
-	must(t, x.Update(t.Context(), func(tx backend.WriteTx) error {
+	must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
 		for _, repo := range []string{"docker.io/b", "docker.io/a", "docker.io/a-b"} {
 			for i := range 3 {
 				must(t, tx.Put("uses", d+"\x00"+repo+"\x00"+digest.FromString(fmt.Sprint(i)).String(), []byte("value")))
@@ -249,7 +249,7 @@ func TestSize(t *testing.T) {
 	}
 	for table, keys := range want {
 		for k, size := range keys {
-			must(t, x.Update(t.Context(), func(tx backend.WriteTx) error { return tx.Put(table, k, []byte("value")) }))
+			must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error { return tx.Put(table, k, []byte("value")) }))
 			must(t, below.View(t.Context(), func(tx backend.ReadTx) error {
 				for k := range tx.Scan(table, "", "") {
 					if len(k) != size {
@@ -258,7 +258,7 @@ func TestSize(t *testing.T) {
 				}
 				return nil
 			}))
-			must(t, x.Update(t.Context(), func(tx backend.WriteTx) error { return tx.Delete(table, k) }))
+			must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error { return tx.Delete(table, k) }))
 		}
 	}
 }
@@ -280,9 +280,9 @@ func TestWaiting(t *testing.T) {
 	defer x.Close()
 	var alone bool
 	second := make(chan error, 1)
-	err = x.Update(t.Context(), func(backend.WriteTx) error {
+	err = x.Update(t.Context(), backend.Locks{}, func(backend.WriteTx) error {
 		alone = !x.Waiting()
-		go func() { second <- x.Update(t.Context(), func(backend.WriteTx) error { return nil }) }()
+		go func() { second <- x.Update(t.Context(), backend.Locks{}, func(backend.WriteTx) error { return nil }) }()
 		for !x.Waiting() {
 			runtime.Gosched()
 		}

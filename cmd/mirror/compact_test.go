@@ -37,7 +37,7 @@ func addBallast(t *testing.T, data, prefix string) {
 		func(tx backend.WriteTx, key string) error { return tx.Put(ballastTable, key+"y", value) },
 		func(tx backend.WriteTx, key string) error { return tx.Delete(ballastTable, key) },
 	} {
-		must(t, x.Update(t.Context(), func(tx backend.WriteTx) error {
+		must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
 			for i := range ballastSize / len(value) {
 				if err := change(tx, fmt.Sprintf("%s%06d", prefix, i)); err != nil {
 					return err
@@ -140,7 +140,7 @@ func TestStartCompactsAHalfFreeIndex(t *testing.T) {
 	addBallast(t, data, "a")
 	x, err := bolt.Open(filepath.Join(data, cache.IndexName))
 	must(t, err)
-	must(t, x.Update(t.Context(), func(tx backend.WriteTx) error { // more than half is free now
+	must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error { // more than half is free now
 		var keys []string
 		for key := range tx.Scan(ballastTable, "", "") {
 			keys = append(keys, key)

@@ -20,7 +20,7 @@ func damageEntry(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	index := packed.New(file, map[backend.Table]packed.Layout{"tags": {packed.Repo, packed.Text}})
 	table, key := backend.Table(args[1]), strings.Join(args[2:], "\x00")
-	ts.Check(index.Update(context.Background(), func(tx backend.WriteTx) error {
+	ts.Check(index.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
 		value := bytes.Clone(tx.Get(table, key))
 		if value == nil {
 			ts.Fatalf("there is no %q", args[1:])
