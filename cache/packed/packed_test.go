@@ -295,3 +295,16 @@ func TestWaiting(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestScanWithinRepeatedDigest scans with a prefix that ends within a digest which is equal to the first one of the key.
+func TestScanWithinRepeatedDigest(t *testing.T) {
+	x, _ := open(t, t.TempDir())
+	d := "sha256:" + strings.Repeat("ab", 32)
+	k := strings.Join([]string{d, "docker.io/library/a", d}, "\x00")
+	must(t, x.Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error { return tx.Put("uses", k, []byte("x")) }))
+	for end := range len(k) + 1 {
+		must(t, x.View(t.Context(), func(tx backend.ReadTx) error {
+			return compareScan(tx, "uses", k[:end], map[string]string{k: "x"})
+		}))
+	}
+}

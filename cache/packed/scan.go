@@ -1,6 +1,7 @@
 package packed
 
 import (
+	"cmp"
 	"iter"
 	"strings"
 
@@ -92,12 +93,16 @@ func (s *scan) entries(from, after string, exact bool) bool {
 // is false if there are no such keys.
 func (s *scan) bound(text string) (from string, exact, found bool) {
 	var b []byte
+	var first string
 	for i, kind := range s.layout {
 		part, more := text, false
 		if i < len(s.layout)-1 {
 			part, text, more = strings.Cut(text, "\x00")
 		}
 		if !more {
+			if kind == Digest && part != "" && strings.HasPrefix(first, part) {
+				return string(b), false, true // a digest that is repeated has another form
+			}
 			b, exact = s.boundPart(b, kind, part)
 			return string(b), exact, true
 		}
@@ -113,6 +118,7 @@ func (s *scan) bound(text string) (from string, exact, found bool) {
 			if b, ok = appendDigest(b, part); !ok {
 				return "", false, false
 			}
+			first = cmp.Or(first, part)
 		case Text: // always the last part
 		}
 	}
