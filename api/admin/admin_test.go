@@ -181,7 +181,7 @@ func TestIncompleteAnswerIsAnError(t *testing.T) {
 func TestUnknownRequest(t *testing.T) {
 	m, _ := open(t)
 	for way, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": bySocket, "in process": inProcess} {
-		client := http.Client{Transport: transport(t, admin.New(m, admin.Options{Version: "v0"}))}
+		client := http.Client{Transport: transport(t, admin.Local(admin.New(m, admin.Options{Version: "v0"})))}
 		resp, err := client.Get("http://mirror/api/v1/later")
 		must(t, err)
 		body, err := io.ReadAll(resp.Body)

@@ -66,7 +66,7 @@ func TestOnChangeIsCalledForChanges(t *testing.T) {
 func TestOnlyAServerHasProfiles(t *testing.T) {
 	for server, want := range map[*admin.Server]int{nil: http.StatusMethodNotAllowed, {}: http.StatusOK} {
 		m, _ := open(t)
-		transport := bySocket(t, admin.New(m, admin.Options{Server: server}))
+		transport := bySocket(t, admin.Local(admin.New(m, admin.Options{Server: server})))
 		for _, page := range []string{"", "heap", "goroutine", "cmdline"} {
 			resp, err := (&http.Client{Transport: transport}).Get("http://mirror/debug/pprof/" + page)
 			must(t, err)

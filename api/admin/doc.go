@@ -15,6 +15,12 @@
 //
 // The paths begin with the version of the protocol.
 //
+// # Who may do what
+//
+// The context of a request says who sent it and what its sender may do ([WithAccess]). The table of routes has the right that
+// each request needs. Lists leave out what the sender may not pull. Requests over the socket, and of commands in this process,
+// may do everything ([Local]).
+//
 // # One folder, one owner
 //
 // The process that has a data folder open owns it. A server listens on the socket mirror.sock in its folder. Only its own

@@ -58,7 +58,7 @@ func TestEventKeys(t *testing.T) {
 		return nil
 	}
 	m, _ := open(t)
-	client := http.Client{Transport: bySocket(t, admin.New(m, withJob(job)))}
+	client := http.Client{Transport: bySocket(t, admin.Local(admin.New(m, withJob(job))))}
 	resp, err := client.Post("http://mirror/api/v1/jobs/work", "application/json", strings.NewReader("null"))
 	must(t, err)
 	defer resp.Body.Close()

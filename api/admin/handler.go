@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/pprof"
 	"time"
 
 	"go.uber.org/zap"
@@ -52,8 +51,8 @@ type Server struct {
 	Started time.Time `json:"started"`
 }
 
-// Handler serves the admin API of one mirror. It does not authenticate: the caller must protect it, since a client can do
-// everything. It is safe for concurrent use.
+// Handler serves the admin API of one mirror. It does not identify the senders of requests: their contexts say what they may
+// do, see [WithAccess]. It is safe for concurrent use.
 type Handler struct {
 	mirror Mirror
 	opts   Options
@@ -67,27 +66,9 @@ func New(m Mirror, opts Options) *Handler {
 		opts.Log = zap.NewNop()
 	}
 	h := &Handler{mirror: m, opts: opts, log: opts.Log, mux: http.NewServeMux()}
-	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET /api/v1/status":          h.status,
-		"GET /api/v1/mode":            h.mode,
-		"PUT /api/v1/mode":            h.setMode,
-		"PUT /api/v1/read-only":       h.setReadOnly,
-		"POST /api/v1/reload":         h.reload,
-		"GET /api/v1/images":          h.images,
-		"GET /api/v1/wants":           h.wants,
-		"POST /api/v1/wants/forget":   h.forgetWants,
-		"POST /api/v1/jobs/{name}":    h.serveJob,
-		"POST /api/v1/streams/{name}": h.serveStream,
-		"/":                           h.unknown,
-	} {
-		h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if err := serve(w, r); err != nil {
-				h.fail(w, r, err)
-			}
-		})
-	}
+	h.handle(h.routes())
 	if opts.Server != nil {
-		h.profiles()
+		h.handle(profiles())
 	}
 	return h
 }
@@ -110,8 +91,20 @@ func (h *Handler) unknown(_ http.ResponseWriter, r *http.Request) error {
 
 // fail sends err as the answer. Nothing of the answer has been sent.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
-	body := h.errorBody(r, err)
+	answerError(w, r, h.errorBody(r, err))
+}
+
+// Refuse answers a request that does not reach a [Handler] with an error, in the form of the API.
+func Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	answerError(w, r, errorBody{Code: mirror.CodeOf(err), Message: err.Error()})
+}
+
+func answerError(w http.ResponseWriter, r *http.Request, body errorBody) {
 	w.Header().Set("Content-Type", "application/json")
+	// A browser would ask for a name and password itself; the console has a page for that.
+	if body.Code == mirror.CodeUnauthorized && r.Header.Get("Sec-Fetch-Mode") == "" {
+		w.Header().Set("WWW-Authenticate", `Basic realm="mirror", charset="UTF-8"`)
+	}
 	w.WriteHeader(registry.StatusOf(body.Code))
 	_ = json.NewEncoder(w).Encode(errorResponse{Errors: []errorBody{body}}) // the client may have disconnected
 }
@@ -127,7 +120,7 @@ type errorBody struct {
 	Detail  any         `json:"detail,omitempty"`
 }
 
-// errorBody returns the error for a client. It includes the whole text, unlike an error of the registry.
+// errorBody returns the error for a client. For administrators it includes the whole text, unlike an error of the registry.
 func (h *Handler) errorBody(r *http.Request, err error) errorBody {
 	if ctx := r.Context(); ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = mirror.Errorf(mirror.CodeUnavailable, "the request was canceled: %w", context.Cause(ctx))
@@ -138,6 +131,9 @@ func (h *Handler) errorBody(r *http.Request, err error) errorBody {
 	}
 	if body.Code == mirror.CodeUnknown {
 		h.log.Error("admin request failed", zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.Error(err))
+		if a := AccessOf(r.Context()); !a.Local && !a.IsAdmin() {
+			body.Message = "internal error: see the mirror's log"
+		}
 	}
 	return body
 }
@@ -173,14 +169,4 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 		return mirror.Errorf(mirror.CodeUnsupported, "decode the request: %w", err)
 	}
 	return nil
-}
-
-// profiles adds the profiles of net/http/pprof. They are part of this API because they reveal everything about a server.
-func (h *Handler) profiles() {
-	h.mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	for name, serve := range map[string]http.HandlerFunc{
-		"cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
-	} {
-		h.mux.HandleFunc("GET /debug/pprof/"+name, serve)
-	}
 }

@@ -21,14 +21,18 @@ func (h *Handler) images(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	access := AccessOf(r.Context())
 	if err := match.checkAmbiguous(func(repo mirror.Repo, d string) error {
+		if !access.MayPull(repo) {
+			return nil
+		}
 		_, err := h.mirror.FindDigest(r.Context(), repo, d)
 		return err
 	}); err != nil {
 		return err
 	}
 	lines := h.newLineWriter(w, r)
-	for image, err := range h.mirror.Images(r.Context(), match.images()) {
+	for image, err := range h.mirror.Images(r.Context(), access.visible(match.images())) {
 		if err != nil {
 			return lines.end(err)
 		}

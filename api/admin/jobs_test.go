@@ -210,7 +210,7 @@ func TestJobStopsWithTheMirror(t *testing.T) {
 		return err
 	}
 	m, _ := open(t)
-	handler := admin.New(m, withJob(job))
+	handler := admin.Local(admin.New(m, withJob(job)))
 	served := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		inner, cancel := context.WithCancelCause(r.Context())
 		defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()

@@ -139,7 +139,7 @@ func TestAnswerBeforeTheEndOfTheRequest(t *testing.T) {
 func TestJobClosesItsConnection(t *testing.T) {
 	m, _ := open(t)
 	opts := withJob(func(context.Context, json.RawMessage, io.Reader, admin.Report) error { return nil })
-	client := http.Client{Transport: bySocket(t, admin.New(m, opts))}
+	client := http.Client{Transport: bySocket(t, admin.Local(admin.New(m, opts)))}
 	for _, path := range []string{"jobs/work", "jobs/later", "streams/later"} {
 		resp, err := client.Post("http://mirror/api/v1/"+path, "", strings.NewReader("null\nGET /api/v1/status HTTP/1.1\r\n\r\n"))
 		must(t, err)

@@ -148,7 +148,7 @@ func BenchmarkStreams(b *testing.B) {
 	}).Streams
 	for way, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": bySocket, "in process": inProcess} {
 		m, _ := open(b)
-		client := admin.NewClient(transport(b, admin.New(m, opts)))
+		client := admin.NewClient(transport(b, admin.Local(admin.New(m, opts))))
 		b.Run(way+"/in", func(b *testing.B) {
 			b.SetBytes(size)
 			for b.Loop() {

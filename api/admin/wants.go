@@ -19,8 +19,23 @@ type ForgetResult struct {
 	Count int `json:"count"`
 }
 
-func (h *Handler) wants(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, h.mirror.Wants())
+func (h *Handler) wants(w http.ResponseWriter, r *http.Request) error {
+	return writeJSON(w, visibleWants(AccessOf(r.Context()), h.mirror.Wants()))
+}
+
+// visibleWants returns the wants of repositories that a sender may pull. Only administrators see who requested them.
+func visibleWants(access Access, all []mirror.Want) []mirror.Want {
+	if access.IsAdmin() {
+		return all
+	}
+	visible := []mirror.Want{}
+	for _, want := range all {
+		if ref, err := mirror.ParseRef(want.Ref); err == nil && access.MayPull(ref.Repo) {
+			want.Clients = nil
+			visible = append(visible, want)
+		}
+	}
+	return visible
 }
 
 func (h *Handler) forgetWants(w http.ResponseWriter, r *http.Request) error {

@@ -21,7 +21,7 @@ type Entry struct {
 	Time    time.Time `json:"time"`
 	Action  string    `json:"action"`            // push, push-blob, mount, delete, delete-blob, or the action of a command
 	User    string    `json:"user,omitempty"`    // the user; for commands, the account on this machine
-	Address string    `json:"address,omitempty"` // the client's address; "local" for commands
+	Address string    `json:"address,omitempty"` // the client's address; "local" for commands on this machine
 	Request string    `json:"request,omitempty"` // the request ID, as in other logs
 
 	Repo   string        `json:"repository,omitempty"` // in the form of [mirror.Repo.String]

@@ -72,12 +72,13 @@ var loggedFields = map[string][]string{
 	"export-sent": {"id", "destination", "sequence"},
 }
 
-// Command logs a command. It is a callback for [admin.Options].
+// Command logs a request of the admin API: of a command on this machine, or of a client. It is a callback for [admin.Options].
 func (l *Log) Command(c admin.Change) {
 	if l == nil || readOnlyActions[c.Action] {
 		return
 	}
-	l.Write(Entry{Action: c.Action, User: admin.PeerUser(c.HTTP.Context()), Address: "local", Detail: detail(c)}, c.Err)
+	access := admin.AccessOf(c.HTTP.Context())
+	l.Write(Entry{Action: c.Action, User: access.User, Address: access.Address, Request: access.Request, Detail: detail(c)}, c.Err)
 }
 
 // detail returns the part of a command's request that may be logged, or nil.

@@ -143,7 +143,7 @@ func (q *adminCommand) openFolder(ctx context.Context) (*admin.Client, func(cont
 	if err != nil {
 		return nil, nil, err
 	}
-	transport := admin.InProcess(instance.Admin())
+	transport := admin.InProcess(admin.Local(instance.Admin()))
 	return admin.NewClient(transport), func(ctx context.Context) error {
 		transport.Wait()
 		return instance.Close(ctx)

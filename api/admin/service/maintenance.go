@@ -31,10 +31,14 @@ func (s *Service) findRef(ctx context.Context, name string) (mirror.Ref, error) 
 	return ref, nil
 }
 
-// pins lists all pins.
+// pins lists the pins of repositories that the sender of the request may pull.
 func (s *Service) pins(ctx context.Context, _ struct{}, _ io.Reader, report admin.Report) error {
+	access := admin.AccessOf(ctx)
 	pins, err := s.mirror.Pins(ctx)
 	for _, pin := range pins {
+		if ref, err := mirror.ParseRef(pin.Ref); err != nil || !access.MayPull(ref.Repo) {
+			continue
+		}
 		report.Item(admin.KindPin, pin)
 	}
 	return err
@@ -68,12 +72,14 @@ func (s *Service) changePins(ctx context.Context, names []string, do func(contex
 	return nil
 }
 
-// usage reports the disk usage of repositories, the largest first.
+// usage reports the disk usage of repositories that the sender of the request may pull, the largest first. Only
+// administrators see the total.
 func (s *Service) usage(ctx context.Context, req admin.UsageRequest, _ io.Reader, report admin.Report) error {
 	match, err := admin.MatchRepos(s.mirror.Names(), req.Match)
 	if err != nil {
 		return err
 	}
+	access := admin.AccessOf(ctx)
 	repos, total, err := gc.Usage(ctx, s.store)
 	if err != nil {
 		return err
@@ -84,11 +90,11 @@ func (s *Service) usage(ctx context.Context, req admin.UsageRequest, _ io.Reader
 		if err != nil {
 			return err
 		}
-		if match(repo) {
+		if match(repo) && access.MayPull(repo) {
 			report.Item(admin.KindRepository, admin.Usage{Name: s.mirror.Names().Served(repo), RepoUsage: usage})
 		}
 	}
-	if len(req.Match) == 0 {
+	if len(req.Match) == 0 && access.IsAdmin() {
 		report.Summary(admin.Usage{RepoUsage: total})
 	}
 	return nil

@@ -9,12 +9,18 @@ import (
 	"strings"
 
 	"airmirror/api/admin"
+	"airmirror/api/registry"
 	"airmirror/gc"
 	"airmirror/mirror"
 )
 
-// remove deletes the named images.
+// remove deletes the named images. Only administrators may remove pinned images.
 func (s *Service) remove(ctx context.Context, req admin.RemoveRequest, _ io.Reader, report admin.Report) error {
+	if req.Force {
+		if err := admin.AccessOf(ctx).Check(registry.Admin, mirror.Repo{}); err != nil {
+			return err
+		}
+	}
 	refs, err := s.findRefs(ctx, req.Names)
 	if err != nil {
 		return err
@@ -67,7 +73,7 @@ func (s *Service) planRemoval(ctx context.Context, removal gc.Removal, dryRun bo
 	return plan, err
 }
 
-// findRefs resolves names and patterns to references, without duplicates. A name without a tag does not mean latest
+// findRefs resolves names and patterns to references that the sender of the request may delete, without duplicates. A name without a tag does not mean latest
 // here, so that only named tags are deleted.
 func (s *Service) findRefs(ctx context.Context, names []string) (refs []mirror.Ref, err error) {
 	for _, name := range names {
@@ -80,6 +86,9 @@ func (s *Service) findRefs(ctx context.Context, names []string) (refs []mirror.R
 			continue
 		}
 		ref, err := s.findRef(ctx, name)
+		if denied := admin.AccessOf(ctx).Check(registry.Delete, ref.Repo); denied != nil && ref.Repo != (mirror.Repo{}) {
+			return nil, denied // whether it is stored or not
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -93,11 +102,12 @@ func (s *Service) findRefs(ctx context.Context, names []string) (refs []mirror.R
 // [mirror.Match].
 func (s *Service) matchRefs(ctx context.Context, pattern string) (refs []mirror.Ref, err error) {
 	repoPattern, tagPattern := admin.SplitTag(pattern)
+	access := admin.AccessOf(ctx)
 	for repo, err := range mirror.AllRepos(ctx, s.store) {
 		if err != nil {
 			return nil, err
 		}
-		if !s.matchesRepo(repoPattern, repo) {
+		if !s.matchesRepo(repoPattern, repo) || !access.MayPull(repo) {
 			continue
 		}
 		for tag, err := range mirror.AllTags(ctx, s.store, repo) {
@@ -105,6 +115,9 @@ func (s *Service) matchRefs(ctx context.Context, pattern string) (refs []mirror.
 				return nil, err
 			}
 			if ok, _ := path.Match(tagPattern, tag); ok { // the pattern was checked before
+				if err := access.Check(registry.Delete, repo); err != nil {
+					return nil, err
+				}
 				refs = append(refs, mirror.Ref{Repo: repo, Tag: tag})
 			}
 		}
@@ -136,7 +149,7 @@ func (s *Service) emitRemoved(ctx context.Context, item gc.Candidate) {
 	if err != nil {
 		return
 	}
-	actor := admin.PeerUser(ctx)
+	actor := admin.UserOf(ctx)
 	if item.Kind == gc.Manifest {
 		s.opts.Events.Removed(ctx, actor, mirror.Ref{Repo: ref.Repo, Digest: item.Digest})
 		return

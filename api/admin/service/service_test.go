@@ -90,7 +90,7 @@ func (m *testMirror) run(name string, request any, body io.Reader) ([]admin.Even
 	}
 	var events []admin.Event
 	ended := false
-	err = m.Jobs()[name](m.t.Context(), text, body, func(e admin.Event) {
+	err = m.Jobs()[name](admin.WithAccess(m.t.Context(), admin.Access{Local: true}), text, body, func(e admin.Event) {
 		if ended {
 			m.t.Errorf("%s sends a %s event after its summary", name, e.Kind)
 		}

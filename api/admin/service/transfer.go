@@ -84,7 +84,7 @@ func referenceOf(image *bundle.Image) string {
 // recordImports returns a function that calls next and records an event for each image that is imported. It records no
 // event for a kept tag, nor in a dry run.
 func (s *Service) recordImports(ctx context.Context, req transfer.ImportRequest, next func(transfer.Event)) func(transfer.Event) {
-	kept, actor := map[string]bool{}, admin.PeerUser(ctx)
+	kept, actor := map[string]bool{}, admin.UserOf(ctx)
 	return func(event transfer.Event) {
 		next(event)
 		switch {

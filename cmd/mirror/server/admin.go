@@ -26,7 +26,7 @@ func (s *server) serveAdmin(ctx context.Context) (stop func(deadline context.Con
 	this := &admin.Server{
 		PID: os.Getpid(), Address: s.listener.Addr().String(), TLS: s.settings.TLS.Enabled(), Started: time.Now().UTC().Truncate(time.Second),
 	}
-	server := newHTTPServer(s.admin(this, s.details, s.reloader.reload, s.log), otherConns, s.log)
+	server := newHTTPServer(admin.Local(s.admin(this, s.details, s.reloader.reload, s.log)), otherConns, s.log)
 	server.BaseContext = func(net.Listener) context.Context { return base }
 	server.ConnContext = admin.WithPeerCredentials
 	done := make(chan struct{})

@@ -34,7 +34,7 @@ func auditedInstance(t *testing.T) (i *Instance, client *admin.Client, path stri
 	must(t, err)
 	i, err = Open(t.Context(), c, Options{})
 	must(t, err)
-	transport := admin.InProcess(i.Admin())
+	transport := admin.InProcess(admin.Local(i.Admin()))
 	t.Cleanup(func() {
 		transport.Wait()
 		must(t, i.Close(context.Background()))
