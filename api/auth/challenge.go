@@ -20,11 +20,7 @@ import (
 // Basic: buildkit lets its client, on another machine, fetch tokens, and that machine may not trust the mirror's
 // certificate authority.
 func (p *policy) challenge(header http.Header, r *http.Request, op registry.Operation, c client, err error) {
-	if delay := (*loginDelay)(nil); errors.As(err, &delay) {
-		header.Set("Retry-After", mirror.FormatRetryAfter(delay.wait))
-		return
-	}
-	if mirror.CodeOf(err) != mirror.CodeUnauthorized {
+	if p.setRetryAfter(header, err) || mirror.CodeOf(err) != mirror.CodeUnauthorized {
 		return
 	}
 	switch {
@@ -35,6 +31,16 @@ func (p *policy) challenge(header http.Header, r *http.Request, op registry.Oper
 	default:
 		header.Set("WWW-Authenticate", basic)
 	}
+}
+
+// setRetryAfter tells a client how long it has to wait after too many failed logins, and reports whether err is about that.
+func (p *policy) setRetryAfter(header http.Header, err error) bool {
+	delay := (*loginDelay)(nil)
+	if !errors.As(err, &delay) {
+		return false
+	}
+	header.Set("Retry-After", mirror.FormatRetryAfter(delay.wait))
+	return true
 }
 
 // changesAnonymously reports whether a request wants to change something and has no credentials.

@@ -76,6 +76,7 @@ type shared struct {
 	// again. A changed password has another key. A change for one user does not affect the entries of others, whose
 	// check would take time and could be refused by the limiter.
 	verified *lru.Cache[[sha256.Size]byte, time.Time]
+	sessions *sessions
 }
 
 // New returns a guard. The error names the rule or file that is invalid.
@@ -84,6 +85,7 @@ func New(opts Options) (*Guard, error) {
 	g := &Guard{shared: &shared{
 		elapsed: func() time.Duration { return time.Since(began) }, started: began.Round(0),
 		secret: make([]byte, 32), signing: make([]byte, 32), limiter: newLoginLimiter(), hashSlots: make(chan struct{}, maxHashing), knownHashSlots: make(chan struct{}, maxHashing),
+		sessions: newSessions(),
 	}}
 	var err error
 	if g.shared.verified, err = lru.New[[sha256.Size]byte, time.Time](maxVerified); err != nil {

@@ -175,3 +175,13 @@ func (g *grants) allow(op registry.Operation) bool {
 	actions := g.repos[op.Repo]
 	return slices.Contains(actions, string(op.Action)) || slices.Contains(actions, "*")
 }
+
+// allowsAny reports whether a token allows an action in any repository.
+func (g *grants) allowsAny(action registry.Action) bool {
+	for repo := range g.repos {
+		if g.allow(registry.Operation{Action: action, Repo: repo}) {
+			return true
+		}
+	}
+	return false
+}
