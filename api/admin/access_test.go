@@ -136,6 +136,8 @@ func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
 		{"PUT /api/v1/read-only", "", `{}`, administers},
 		{"POST /api/v1/reload", "", `{}`, localOnly},
 		{"GET /api/v1/images", "", "", reads},
+		{"GET /api/v1/images/page", "", "", reads},
+		{"GET /api/v1/images/counts", "", "", reads},
 		{"GET /api/v1/wants", "", "", reads},
 		{"POST /api/v1/wants/forget", "", `{}`, administers},
 		{"POST /api/v1/jobs/{name}", "/api/v1/jobs/usage", "null", readsByPost},
@@ -212,7 +214,7 @@ func TestListsShowWhatTheSenderMayPull(t *testing.T) {
 		{"puller", user("puller"), []string{"library/open", "team/app"}},
 		{"admin", user("admin"), []string{"library/open", "secret/app", "team/app"}},
 	} {
-		for _, path := range []string{"/api/v1/images", "/api/v1/images?match=secret&match=team&match=open", "/api/v1/wants"} {
+		for _, path := range []string{"/api/v1/images", "/api/v1/images?match=secret&match=team&match=open", "/api/v1/images/page", "/api/v1/images/page?sort=used", "/api/v1/wants"} {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
 			tt.sender(r)
 			w := httptest.NewRecorder()
@@ -226,6 +228,14 @@ func TestListsShowWhatTheSenderMayPull(t *testing.T) {
 			if w.Code != http.StatusOK || !slices.Equal(got, tt.want) {
 				t.Errorf("%s as %s: %d, %v, want %v", path, tt.name, w.Code, got, tt.want)
 			}
+		}
+		r, w := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/images/counts", nil), httptest.NewRecorder()
+		tt.sender(r)
+		handler.ServeHTTP(w, r)
+		var counts mirror.ImageCounts
+		must(t, json.Unmarshal(w.Body.Bytes(), &counts))
+		if counts.Images != len(tt.want) {
+			t.Errorf("%s counts %+v, want %d images", tt.name, counts, len(tt.want))
 		}
 	}
 }

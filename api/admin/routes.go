@@ -40,6 +40,8 @@ func (h *Handler) routes() []route {
 		{"PUT /api/v1/read-only", needsAdmin, h.setReadOnly},
 		{"POST /api/v1/reload", needsLocal, h.reload},
 		{"GET /api/v1/images", needsPull, h.images},
+		{"GET /api/v1/images/page", needsPull, h.imagePage},
+		{"GET /api/v1/images/counts", needsPull, h.imageCounts},
 		{"GET /api/v1/wants", needsPull, h.wants},
 		{"POST /api/v1/wants/forget", needsAdmin, h.forgetWants},
 		{"POST /api/v1/jobs/{name}", needsByName, h.serveJob},
