@@ -45,8 +45,8 @@ func readFilter(query url.Values) imageFilter {
 	return f
 }
 
-// Active reports whether the filter leaves out anything.
-func (f imageFilter) Active() bool { return f.Text+f.State+f.Origin+f.Folder != "" }
+// active reports whether the filter leaves out anything.
+func (f imageFilter) active() bool { return f.Text+f.State+f.Origin+f.Folder != "" }
 
 // link returns the address of the list with this filter.
 func (f imageFilter) link() string {
@@ -95,6 +95,7 @@ type imagePlatform struct {
 // imagesData is what the list of images shows.
 type imagesData struct {
 	Filter                 imageFilter
+	Filtered               bool // the filter leaves out something
 	States, Origins, Sorts []string
 	All                    string // address of the list without a folder
 	Crumbs                 []folderLink
@@ -120,7 +121,7 @@ func imagesPage(r *request) (any, error) {
 	rows = slices.DeleteFunc(rows, func(row imageRow) bool { return !f.accepts(&row) })
 	sortImages(rows, f.Sort)
 	d := imagesData{
-		Filter: f, States: imageStates, Origins: imageOrigins, Sorts: imageSorts, Total: len(rows), Select: r.user.Admin || r.user.Delete,
+		Filter: f, Filtered: f.active(), States: imageStates, Origins: imageOrigins, Sorts: imageSorts, Total: len(rows), Select: r.user.Admin || r.user.Delete,
 	}
 	d.All, d.Crumbs, d.Folders = folders(f, rows)
 	start := min((f.Page-1)*pageSize, len(rows))

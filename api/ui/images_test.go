@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"airmirror/api/admin"
+	"airmirror/api/registry"
 	"airmirror/mirror"
 )
 
@@ -87,7 +89,7 @@ func TestPin(t *testing.T) {
 func TestReaderSeesNoChanges(t *testing.T) {
 	c := open(t)
 	c.push("library/alpine", "3", true)
-	c.user.Admin, c.user.Delete = false, false
+	c.access = admin.Access{User: "bob", Rights: rights{registry.Pull}}
 	if body := c.get("images").body; strings.Contains(body, `name="action" value="delete"`) || strings.Contains(body, `type="checkbox" name="ref"`) {
 		t.Error("the list offers changes")
 	}

@@ -13,6 +13,7 @@ const maxIncomplete = 8
 // overviewData is what the overview shows.
 type overviewData struct {
 	Status                       admin.Status
+	Limited                      bool // the client may not see the state of the mirror
 	Images, Complete, Incomplete int
 	Some                         []incompleteImage // the first incomplete images
 	Upstreams                    []upstreamRow
@@ -37,10 +38,17 @@ type upstreamRow struct {
 
 func overviewPage(r *request) (any, error) {
 	status, err := r.admin.Status(r.Context())
-	if err != nil {
+	d := overviewData{Status: status, Limited: !r.user.Admin}
+	if err != nil && (r.user.Admin || !isDenied(err)) {
 		return nil, err
 	}
-	d := overviewData{Status: status}
+	if d.Limited { // a user who may not see the state still sees its images
+		mode, err := r.admin.Mode(r.Context())
+		if err != nil {
+			return nil, err
+		}
+		status.Mode = mode.Mode
+	}
 	for image, err := range r.admin.Images(r.Context(), admin.Query{}) {
 		if err != nil {
 			return nil, err
@@ -87,6 +95,8 @@ func explain(image admin.Image, status admin.Status) incompleteImage {
 		i.Why, i.Detail = "unreadable", image.Error
 	case status.Mode == mirror.Offline:
 		i.Why = "offline"
+	case at < 0 && status.Upstreams == nil:
+		i.Why = "partly"
 	case at < 0:
 		i.Why = "noUpstream"
 	case status.Upstreams[at].Down:
