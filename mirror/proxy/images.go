@@ -105,6 +105,7 @@ func (l imageLister) ofName(ctx context.Context, name imageName, sum mirror.Summ
 	case sum.Measured:
 		image.Pinned = l.pinned(name.Repo, image.Tag, image.Digest)
 		setSummary(&image, sum)
+		image.Platform = sum.Platform
 		var err error
 		if sum.Config != "" {
 			image.Platform, err = l.readPlatform(ctx, sum.Config)
