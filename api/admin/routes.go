@@ -46,6 +46,9 @@ func (h *Handler) routes() []route {
 		{"POST /api/v1/wants/forget", needsAdmin, h.forgetWants},
 		{"POST /api/v1/jobs/{name}", needsByName, h.serveJob},
 		{"POST /api/v1/streams/{name}", needsByName, h.serveStream},
+		{"GET /api/v1/tokens", needsAdmin, h.tokens},
+		{"POST /api/v1/tokens", needsAdmin, h.createToken},
+		{"DELETE /api/v1/tokens/{name}", needsAdmin, h.revokeToken},
 		{"/", needsPull, h.unknown},
 	}
 }

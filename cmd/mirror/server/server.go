@@ -82,7 +82,7 @@ func Run(ctx context.Context, settings config.Loaded, version string, out io.Wri
 	var guard *auth.Guard
 	if err = createInitialUser(settings.Config, log); err != nil {
 		err = &Error{InvalidConfig, err}
-	} else if guard, err = newGuard(settings.Config, log); err == nil {
+	} else if guard, err = newGuard(settings.Config, i.tokens, log); err == nil {
 		err = i.setMode(ctx)
 	}
 	if err != nil {
@@ -188,8 +188,9 @@ func (s *server) serveCollector(ctx context.Context) (stop func()) {
 }
 
 // newGuard returns the access control.
-func newGuard(c config.Config, log *zap.Logger) (*auth.Guard, error) {
+func newGuard(c config.Config, tokens *auth.Tokens, log *zap.Logger) (*auth.Guard, error) {
 	opts, err := c.Access(log)
+	opts.Tokens = tokens
 	if err != nil {
 		return nil, &Error{InvalidConfig, err}
 	}
