@@ -155,6 +155,7 @@ func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
 		{"GET /api/v1/images", "", "", reads},
 		{"GET /api/v1/images/page", "", "", reads},
 		{"GET /api/v1/images/counts", "", "", reads},
+		{"GET /api/v1/folders", "", "", reads},
 		{"GET /api/v1/wants", "", "", reads},
 		{"POST /api/v1/wants/forget", "", `{}`, administers},
 		{"POST /api/v1/jobs/{name}", "/api/v1/jobs/usage", "null", readsByPost},

@@ -66,3 +66,26 @@ func TestImagePage(t *testing.T) {
 		}
 	})
 }
+
+func TestFolders(t *testing.T) {
+	eachTransport(t, admin.Options{}, func(t *testing.T, m testMirror) {
+		m.addImage(t, alpine, "3.1", true)
+		m.addImage(t, alpine, "3.2", false)
+		m.addImage(t, hub, "latest", true)
+		m.addImage(t, other, "1", true)
+		for in, want := range map[string][]admin.Folder{
+			"":                     {{Name: "ghcr.io", Images: 1}, {Name: "library", Images: 2}, {Name: "team", Images: 1}},
+			"library":              {{Name: "alpine", Images: 2}},
+			"ghcr.io/":             {{Name: "org", Images: 1}},
+			"library/alpine":       {},
+			"libr":                 {},
+			"ghcr.io/org/app/none": {},
+		} {
+			folders, err := m.Folders(t.Context(), in)
+			must(t, err)
+			if !slices.Equal(folders, want) {
+				t.Errorf("the folders in %q are %v, want %v", in, folders, want)
+			}
+		}
+	})
+}

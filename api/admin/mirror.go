@@ -24,6 +24,8 @@ type ImageLister interface {
 	ImagePage(ctx context.Context, q mirror.ImageQuery) (mirror.ImagePage, error)
 	// ImageCounts counts the images of the repositories that repo selects; nil selects all.
 	ImageCounts(ctx context.Context, repo func(mirror.Repo) bool) (mirror.ImageCounts, error)
+	// CountByRepo counts the images of each repository that repo selects, as [mirror.Repo.String] writes it.
+	CountByRepo(ctx context.Context, repo func(mirror.Repo) bool) (map[string]int, error)
 	FindDigest(ctx context.Context, repo mirror.Repo, text string) (digest.Digest, error)
 }
 

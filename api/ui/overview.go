@@ -12,14 +12,14 @@ const maxIncomplete = 8
 
 // overviewData is what the overview shows.
 type overviewData struct {
-	Status                       admin.Status
-	Limited                      bool // the client may not see the state of the mirror
-	Images, Complete, Incomplete int
-	Some                         []incompleteImage // the first incomplete images
-	Upstreams                    []upstreamRow
-	DiskUsed                     int64
-	DiskState                    string // "ok", "warn" or "bad"; "" if the disk is unknown
-	Defects                      int    // that the last verification found and did not repair
+	Status    admin.Status
+	Limited   bool // the client may not see the state of the mirror
+	Counts    mirror.ImageCounts
+	Some      []incompleteImage // the first incomplete images
+	Upstreams []upstreamRow
+	DiskUsed  int64
+	DiskState string // "ok", "warn" or "bad"; "" if the disk is unknown
+	Defects   int    // that the last verification found and did not repair
 }
 
 // incompleteImage is an image that cannot run without a network, and why.
@@ -49,17 +49,15 @@ func overviewPage(r *request) (any, error) {
 		}
 		status.Mode = mode.Mode
 	}
-	for image, err := range r.admin.Images(r.Context(), admin.Query{}) {
+	if d.Counts, err = r.admin.ImageCounts(r.Context()); err != nil {
+		return nil, err
+	}
+	if d.Counts.Incomplete > 0 {
+		page, err := r.admin.ImagePage(r.Context(), admin.PageQuery{Query: admin.Query{Incomplete: true}, Limit: maxIncomplete})
 		if err != nil {
 			return nil, err
 		}
-		d.Images++
-		if image.Complete {
-			d.Complete++
-			continue
-		}
-		d.Incomplete++
-		if len(d.Some) < maxIncomplete {
+		for _, image := range page.Images {
 			d.Some = append(d.Some, explain(image, status))
 		}
 	}

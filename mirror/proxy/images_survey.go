@@ -100,6 +100,25 @@ func (i *images) ImageCounts(ctx context.Context, repo func(mirror.Repo) bool) (
 	return counts.ImageCounts, nil
 }
 
+// CountByRepo returns the number of images of each repository that repo selects; nil selects all. It is as old as that of
+// ImageCounts.
+func (i *images) CountByRepo(ctx context.Context, repo func(mirror.Repo) bool) (map[string]int, error) {
+	s, err := i.surveyed(ctx, keepRows, 0)
+	switch {
+	case err != nil:
+		return nil, err
+	case s.tooMany:
+		return nil, errTooManyImages
+	}
+	selected, counts := s.selectRepos(repo), make(map[string]int)
+	for k := range s.rows {
+		if at := s.rows[k].repo; selected[at] {
+			counts[s.repos[at]]++
+		}
+	}
+	return counts, nil
+}
+
 // recountIncomplete returns the current number of incomplete images.
 func (i *images) recountIncomplete(ctx context.Context) (int, error) {
 	began := time.Now()
