@@ -36,6 +36,7 @@ const (
 	KindCandidate  Kind = "candidate"  // something that a collection or removal would delete
 	KindDefect     Kind = "defect"     // stored content that is damaged, missing or unknown
 	KindDeleted    Kind = "deleted"    // something that a collection or removal deleted
+	KindFile       Kind = "file"       // a file with names of images that a command has read
 	KindFetch      Kind = "fetch"      // an image that an export would fetch first
 	KindImage      Kind = "image"      // an image that was synced, exported or imported
 	KindIncomplete Kind = "incomplete" // an image that an export could not fetch completely
@@ -48,6 +49,7 @@ const (
 	KindProtected  Kind = "protected"  // an image that a collection would keep
 	KindRepository Kind = "repository" // the usage, or the migration, of a repository
 	KindSkipped    Kind = "skipped"    // something that was left out, with the reason
+	KindUnread     Kind = "unread"     // a part of a file that was not read
 )
 
 // Progress says how far a job is.

@@ -77,6 +77,11 @@ type MigrateRequest struct {
 	URL string `json:"url,omitempty"`
 }
 
+// ChartRequest names a stored Helm chart, for the stream "chart".
+type ChartRequest struct {
+	Reference string `json:"reference"` // such as oci://ghcr.io/org/charts/app:1.2.3
+}
+
 // Notice is something to know about what Name names: why it was left out, or how to use it.
 type Notice struct {
 	Name   string `json:"name"`

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"html/template"
 	"strings"
 	"time"
 
@@ -12,10 +13,10 @@ import (
 )
 
 // functions returns the functions of templates in the language of l.
-func (l *look) functions() map[string]any {
-	return map[string]any{
+func (l *look) functions() template.FuncMap {
+	return template.FuncMap{
 		"t": l.text, "n": l.count, "code": l.code, "size": size, "number": number, "ago": l.ago, "stamp": stamp, "iso": iso, "short": short,
-		"percent": percent, "zero": time.Time.IsZero, "dict": dict, "join": strings.Join,
+		"percent": percent, "dict": dict, "join": strings.Join,
 	}
 }
 

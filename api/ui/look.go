@@ -3,7 +3,7 @@ package ui
 import (
 	"embed"
 	"fmt"
-	template "github.com/DataDog/datadog-agent/pkg/template/html"
+	"html/template"
 	"io/fs"
 	"path"
 	"strings"
@@ -22,21 +22,20 @@ type look struct {
 // shared are the templates that every page can use.
 var shared = []string{"templates/layout.html", "templates/partials.html"}
 
-// newLooks returns the looks of all languages. The files are part of the program, and the tests read all of them.
-func newLooks() map[string]*look {
+func newLooks() (map[string]*look, error) {
 	looks := map[string]*look{}
 	for _, language := range languages {
 		t, err := readTexts(language)
-		l := &look{texts: t, language: language, pages: map[string]*template.Template{}}
-		if err == nil {
-			err = l.parse()
-		}
 		if err != nil {
-			panic(err)
+			return nil, err
+		}
+		l := &look{texts: t, language: language, pages: map[string]*template.Template{}}
+		if err := l.parse(); err != nil {
+			return nil, err
 		}
 		looks[language] = l
 	}
-	return looks
+	return looks, nil
 }
 
 // parse parses the templates. Those of a page define "content".

@@ -70,10 +70,7 @@ func systemPage(r *request) (any, error) {
 		}
 		d.Endpoints = append(d.Endpoints, row)
 	}
-	if r.user.Admin && r.opts.Settings != nil {
-		d.Settings, err = r.opts.Settings()
-	}
-	return d, err
+	return d, nil
 }
 
 // setMode switches the mode of the mirror.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,16 +21,16 @@ import (
 // exportConfig are the flags of `mirror export`.
 type exportConfig struct {
 	transfer.ExportRequest
-	files, wants []string
-	bundle       string // a file, or "-" for standard output
-	volumeSize   gc.Size
-	have         string // the file of a receipt
-	key          string // the file of a secret key
-	overwrite    bool
-	dryRun       bool
-	allowStale   bool
-	history      bool
-	skipped      int // image IDs in files, which are ignored
+	inputs
+	wants      []string
+	bundle     string // a file, or "-" for standard output
+	volumeSize gc.Size
+	have       string // the file of a receipt
+	key        string // the file of a secret key
+	overwrite  bool
+	dryRun     bool
+	allowStale bool
+	history    bool
 }
 
 // minVolume is the minimum size of a volume in bytes. A smaller size is probably a wrong unit.
@@ -42,8 +43,8 @@ func newExportCommand() *cobra.Command {
 		Short: "Export images to a bundle",
 		Long: `Export images to a bundle, as one file or in several volumes. 'mirror sync --bundle' imports it on
 another mirror. docker load, ctr images import, skopeo and other tools can read it as well. Images
-are named as for docker pull. Images that are not stored are fetched first, unless the mirror is
-offline.
+are named as for docker pull, or in files as for sync. Images that are not stored are fetched first,
+unless the mirror is offline.
 
 A bundle can leave out content that the destination has: content that its receipt lists (--have), or
 that was exported before for the destination of --to (--since last). An import fails if the content
@@ -53,8 +54,10 @@ With --skip-missing, --all or --wants, incomplete images are skipped and listed,
 is 6.
 
 Exit codes: 0 the bundle is complete and durable, 2 invalid flags or files, 6 an image is incomplete,
-was skipped, or was not checked upstream, 130 interrupted; others as for serve.`,
+was skipped, was not checked upstream, or could not be read from a file, 130 interrupted; others as
+for serve.`,
 		Example: `  mirror export --bundle plant.tar alpine:3 ghcr.io/org/app:v1
+  mirror export --bundle plant.tar --file compose.yaml --file ./chart
   mirror export --bundle plant.tar --all --to plant-7 --since last
   mirror export --bundle usb/b.tar --all --volume-size 4.7GB --sign mirror.key
   mirror export --bundle plant.tar --wants wants.json --have receipt.json
@@ -64,18 +67,18 @@ was skipped, or was not checked upstream, 130 interrupted; others as for serve.`
 		if c.history {
 			return exportHistory(cmd, client, q.json)
 		}
-		if len(c.Images)+len(c.Wants) == 0 && !c.All {
+		if len(c.Images)+len(c.Wants) == 0 && !c.All && c.inputs.none() {
 			return nothingWanted(cmd, c.wants)
 		}
-		if c.skipped > 0 {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s skipped: an ID of Docker is not the name of an image\n", count(c.skipped, "image ID was", "image IDs were"))
+		if c.ids > 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s skipped: an ID of Docker is not the name of an image\n", count(c.ids, "image ID was", "image IDs were"))
 		}
 		return (&export{cmd: cmd, client: client, exportConfig: c, json: q.json}).run()
 	})
 	f := cmd.Flags()
 	f.StringVar(&c.bundle, "bundle", "", "write the bundle to this `file`; - is standard output")
 	f.BoolVar(&c.All, "all", false, "export all complete images")
-	f.StringSliceVar(&c.files, "file", nil, "export the images in this `file`, as for sync; repeatable")
+	c.inputs.flags(f, "export")
 	f.BoolVar(&c.SkipMissing, "skip-missing", false, "skip images that are not available, list them, and exit with 6")
 	f.BoolVar(&c.allowStale, "allow-stale", false, "exit with 0 even if tags or referrers could not be checked upstream")
 	f.StringSliceVar(&c.wants, "wants", nil, "export the images in this `file` of wants; repeatable")
@@ -101,23 +104,23 @@ was skipped, or was not checked upstream, 130 interrupted; others as for serve.`
 		if c.history {
 			return nil
 		}
-		return c.read(args, cmd.InOrStdin())
+		return c.read(cmd.Context(), args, cmd.InOrStdin())
 	}
 	return cmd
 }
 
 // read validates the flags, and reads the files with names of images.
-func (c *exportConfig) read(args []string, stdin io.Reader) error {
-	named := syncConfig{files: c.files, wants: c.wants}
+func (c *exportConfig) read(ctx context.Context, args []string, stdin io.Reader) error {
+	named := syncConfig{inputs: c.inputs, wants: c.wants}
 	named.Platforms = c.Platforms
 	if len(args)+len(c.files)+len(c.wants) > 0 {
-		if err := named.read(args, stdin); err != nil {
+		if err := named.read(ctx, args, stdin); err != nil {
 			return err
 		}
 	}
-	c.Images, c.Wants, c.skipped = named.Images, named.Wants, named.Skipped
+	c.Images, c.Wants, c.inputs = named.Images, named.Wants, named.inputs
 	switch {
-	case len(c.Images)+len(c.wants) == 0 && !c.All:
+	case len(c.Images)+len(c.wants)+len(c.files) == 0 && !c.All:
 		return &exitError{exitUsage, errors.New("nothing to export: name images, a file of them with --file or --wants, or --all; see 'mirror export --help'")}
 	case c.bundle == "" && !c.dryRun:
 		return &exitError{exitUsage, errors.New("set the file of the bundle with --bundle")}

@@ -60,6 +60,16 @@ type madeSignature struct{ key, text string }
 
 // run exports the bundle.
 func (e *export) run() error {
+	found, err := e.resolve(e.cmd, e.client, e.dryRun)
+	if err != nil {
+		return err
+	}
+	e.Images = append(e.Images, found...)
+	if !e.json || e.dryRun { // otherwise, the one object of the result has it
+		if err := e.show(e.cmd, e.cmd.OutOrStdout(), e.json); err != nil {
+			return err
+		}
+	}
 	if err := e.fetch(); err != nil {
 		return e.failed(err)
 	}
@@ -94,6 +104,9 @@ func (e *export) undone(rest string) error {
 	}
 	if n := len(e.incomplete()); n > 0 {
 		parts = append(parts, fmt.Sprintf("%s could not be fetched completely", count(n, "image", "images")))
+	}
+	if text := e.inputs.undone(); text != "" {
+		parts = append(parts, text)
 	}
 	if n := len(e.notChecked); n > 0 && !e.allowStale {
 		parts = append(parts, fmt.Sprintf("%s not be checked upstream, and may be outdated or lack referrers; use --allow-stale to accept the stored copies", count(n, "image could", "images could")))

@@ -36,6 +36,7 @@ func (e *export) summarize(doc *bundle.Document) error {
 			File: e.bundle, Bytes: e.written, Bundle: doc.ID, Source: doc.Source, Destination: doc.Destination, Sequence: doc.Sequence,
 			Images: len(doc.Images), Manifests: len(doc.Manifests), Blobs: len(doc.Blobs), Assumed: len(doc.Assumes), Key: e.keyID(), Volumes: descriptions(volumes),
 			Sparse: sparse(doc.Images), Skipped: e.skippedImages, Incomplete: e.incomplete(), NotChecked: e.notChecked,
+			Files: e.inputs.read, Unread: e.unread,
 		})
 	}
 	e.printNotDone(e.cmd.ErrOrStderr())
@@ -130,6 +131,8 @@ type exported struct {
 	Skipped     []admin.Notice       `json:"skipped,omitempty"`    // images that are not in the bundle
 	Incomplete  []admin.Notice       `json:"incomplete,omitempty"` // images of which a part could not be fetched
 	NotChecked  []admin.Notice       `json:"notChecked,omitempty"` // images that could not be checked upstream
+	Files       []fileRead           `json:"files,omitempty"`      // files with names of images
+	Unread      []unreadPart         `json:"unread,omitempty"`     // parts of the files that were not read
 }
 
 // descriptions returns the descriptions of the volumes; none for a single file.

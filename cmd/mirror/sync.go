@@ -19,10 +19,11 @@ import (
 // syncConfig are the flags of `mirror sync`.
 type syncConfig struct {
 	prefetch.Request
-	files, wants []string
-	allowStale   bool
-	bundle       bundleConfig
-	migrate      admin.MigrateRequest
+	inputs
+	wants      []string
+	allowStale bool
+	bundle     bundleConfig
+	migrate    admin.MigrateRequest
 }
 
 func newSyncCommand() *cobra.Command {
@@ -36,9 +37,13 @@ bundles, or migrate another registry.
 Images are fetched completely from their upstream. They are named as for docker pull, such as
 alpine:3 or ghcr.io/org/app@sha256:…. The default tag is latest, unless --tags or --all-tags selects
 tags. An image that is named by digest is kept until it is removed by digest; app:1@sha256:… also
-sets the tag. A file of images has one name per line and # before comments, or is Kubernetes YAML,
-of which the image: lines are read. Image IDs in a file are skipped. A file of wants is the output of
-'mirror wants --json'.
+sets the tag. A file of wants is the output of 'mirror wants --json'.
+
+A file of images is recognized by its content: a list with one name per line and # before comments,
+Kubernetes YAML, the output of kustomize, a Helm chart (folder, .tgz or oci://), a docker compose
+file, the image lists of k3s and RKE2, a hauler manifest, a zarf.yaml, an ImageSetConfiguration of
+oc-mirror, or a file of regsync or skopeo sync. What it was read as is printed, and so is each part
+that was not read. Charts are rendered by an installed helm. Image IDs in a file are skipped.
 
 Bundles are imported from files, folders or standard input (-): bundles of 'mirror export', OCI image
 layouts, and archives of docker save, podman save, crane, cosign, zarf and hauler, compressed or not.
@@ -58,12 +63,15 @@ If a stored tag cannot be checked upstream, for example because the mirror is of
 copy is kept and listed as not checked.
 
 Exit codes: 0 everything is complete, 2 invalid flags or files, 6 something is missing, was not
-checked, or was not moved as it was pushed here, 7 a bundle or a part of it was refused,
-130 interrupted; others as for serve.`,
+checked, was not read from a file, or was not moved as it was pushed here, 7 a bundle or a part of
+it was refused, 130 interrupted; others as for serve.`,
 		Example: `  mirror sync alpine:3 ghcr.io/org/app:v1
   mirror sync --file images.txt --platform linux/amd64
   mirror sync --tags 'v1.*' --tags '>=2.1 <3' registry.k8s.io/pause
   kubectl get pods -A -o yaml | mirror sync --file -
+  mirror sync --file compose.yaml --file k3s-images.txt
+  mirror sync --file ./chart --values prod.yaml --kube-version 1.33
+  mirror sync --file oci://ghcr.io/org/charts/app:1.2.3
   mirror sync --bundle plant.tar --verify mirror.pub --receipt receipt.json
   mirror sync --bundle /media/usb
   docker save app | mirror sync --bundle - --tag team/app:1
@@ -73,7 +81,7 @@ checked, or was not moved as it was pushed here, 7 a bundle or a part of it was 
 		return c.bundle.withReceipt(cmd, client, c.run(cmd, client, q.json))
 	})
 	f := cmd.Flags()
-	f.StringSliceVar(&c.files, "file", nil, "fetch the images in this `file`; repeatable")
+	c.inputs.flags(f, "fetch")
 	f.StringSliceVar(&c.wants, "wants", nil, "fetch the images in this `file` of wants; repeatable")
 	f.StringSliceVar(&c.Platforms, "platform", nil, "fetch only these platforms, `os/arch[/variant]`; repeatable (default all)")
 	f.BoolVar(&c.AllTags, "all-tags", false, "fetch all tags of the images")
@@ -105,7 +113,7 @@ checked, or was not moved as it was pushed here, 7 a bundle or a part of it was 
 		if len(c.bundle.bundles) > 0 || migrates(c.migrate) || c.bundle.receipt != "" && len(args)+len(c.files)+len(c.wants) == 0 {
 			return nil
 		}
-		return c.read(args, cmd.InOrStdin())
+		return c.read(cmd.Context(), args, cmd.InOrStdin())
 	}
 	return cmd
 }
@@ -117,7 +125,7 @@ func (c *syncConfig) run(cmd *cobra.Command, client *admin.Client, asJSON bool) 
 		return (&imports{bundleConfig: c.bundle, cmd: cmd, client: client, json: asJSON}).run()
 	case migrates(c.migrate):
 		return runMigrate(cmd, client, c.migrate, asJSON)
-	case len(c.Images)+len(c.Wants) > 0:
+	case len(c.Images)+len(c.Wants) > 0 || !c.inputs.none():
 		return c.fetch(cmd, client, asJSON)
 	case len(c.wants) > 0:
 		return nothingWanted(cmd, c.wants)
@@ -159,20 +167,10 @@ func (c *syncConfig) check(cmd *cobra.Command, args []string) error {
 }
 
 // read reads the names of images, before the data folder is opened or created.
-func (c *syncConfig) read(args []string, stdin io.Reader) error {
+func (c *syncConfig) read(ctx context.Context, args []string, stdin io.Reader) error {
 	c.Images = append([]string{}, args...)
 	if err := c.Check(); err != nil { // invalid names in files are reported like missing images
 		return &exitError{exitUsage, err}
-	}
-	for _, name := range c.files {
-		if err := readFile(name, stdin, func(r io.Reader) error {
-			found, err := prefetch.ParseList(r)
-			found, ids := prefetch.WithoutIDs(found)
-			c.Images, c.Skipped = append(c.Images, found...), c.Skipped+ids
-			return err
-		}); err != nil {
-			return err
-		}
 	}
 	for _, name := range c.wants {
 		if err := readFile(name, stdin, func(r io.Reader) error {
@@ -183,17 +181,12 @@ func (c *syncConfig) read(args []string, stdin io.Reader) error {
 			return err
 		}
 	}
-	if len(c.Images)+len(c.wants) == 0 {
-		if len(c.files) > 0 {
-			only := ""
-			if c.Skipped > 0 {
-				only = ", only " + count(c.Skipped, "image ID", "image IDs")
-			}
-			return &exitError{exitUsage, fmt.Errorf("nothing to fetch: %s names no image%s", strings.Join(c.files, ", "), only)}
-		}
+	if len(c.files)+len(c.Images)+len(c.wants) == 0 {
 		return &exitError{exitUsage, errors.New("nothing to fetch: want names of images, or a file of them with --file or --wants; see 'mirror sync --help'")}
 	}
-	return nil
+	err := c.load(ctx, stdin, len(c.Images)+len(c.wants) > 0)
+	c.Skipped = c.ids
+	return err
 }
 
 // readWants reads a file of wants: one or more JSON lists.
@@ -238,8 +231,16 @@ func nothingWanted(cmd *cobra.Command, files []string) error {
 
 // fetch fetches the named images.
 func (c *syncConfig) fetch(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
+	found, err := c.resolve(cmd, client, c.DryRun)
+	if err != nil {
+		return err
+	}
+	c.Images = append(c.Images, found...)
+	if err := c.show(cmd, cmd.OutOrStdout(), asJSON); err != nil {
+		return err
+	}
 	view := newImagesView(newJobView(cmd, asJSON), c.DryRun)
-	err := client.Job(cmd.Context(), "sync", c.Request, nil, view.event)
+	err = client.Job(cmd.Context(), "sync", c.Request, nil, view.event)
 	view.end()
 	if err := view.completed(cmd.Context(), err); err != nil {
 		return err
@@ -260,6 +261,9 @@ func (c *syncConfig) undone(s *prefetch.Summary) error {
 	if s.NotChecked > 0 && !c.allowStale {
 		parts = append(parts, fmt.Sprintf("%d of %s could not be checked upstream, and may be outdated or lack referrers; use --allow-stale to accept the stored copies",
 			s.NotChecked, count(s.Images, "image", "images")))
+	}
+	if text := c.inputs.undone(); text != "" {
+		parts = append(parts, text)
 	}
 	if len(parts) == 0 {
 		return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 
@@ -24,7 +23,7 @@ type imageName struct {
 func (l imageLister) pages(ctx context.Context) iter.Seq2[[]imageName, error] {
 	return func(yield func([]imageName, error) bool) {
 		var page []imageName
-		for name, err := range l.namesAfter(ctx, mirror.Ref{}) {
+		for name, err := range l.names(ctx) {
 			if err != nil {
 				yield(nil, err)
 				return
@@ -43,60 +42,41 @@ func (l imageLister) pages(ctx context.Context) iter.Seq2[[]imageName, error] {
 	}
 }
 
-// namesAfter yields all names that may be selected and come after a name, which need not exist; all for the zero value.
-func (l imageLister) namesAfter(ctx context.Context, after mirror.Ref) iter.Seq2[imageName, error] {
+// names yields all names that may be selected.
+func (l imageLister) names(ctx context.Context) iter.Seq2[imageName, error] {
 	return func(yield func(imageName, error) bool) {
-		if after.Repo != (mirror.Repo{}) && !l.yieldNames(ctx, after, yield) {
-			return
-		}
-		from := ""
-		if after.Repo != (mirror.Repo{}) {
-			from = after.Repo.String()
-		}
-		for repo, err := range mirror.ReposAfter(ctx, l.store, from) {
+		for repo, err := range mirror.AllRepos(ctx, l.store) {
+			if err == nil && l.match.Repo != nil && !l.match.Repo(repo) {
+				continue
+			}
 			if err != nil {
 				yield(imageName{}, err)
 				return
 			}
-			if !l.yieldNames(ctx, mirror.Ref{Repo: repo}, yield) {
+			for name, err := range l.namesIn(ctx, repo) {
+				if err == nil && l.match.Name != nil && !l.match.Name(name.Ref) {
+					continue
+				}
+				if !yield(name, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// namesIn yields the names of a repository.
+func (l imageLister) namesIn(ctx context.Context, repo mirror.Repo) iter.Seq2[imageName, error] {
+	return func(yield func(imageName, error) bool) {
+		for tag, err := range mirror.AllTags(ctx, l.store, repo) {
+			if mirror.CodeOf(err) == mirror.CodeNameUnknown { // it was deleted since
+				return
+			}
+			if !yield(imageName{Ref: mirror.Ref{Repo: repo, Tag: tag}}, err) || err != nil {
 				return
 			}
 		}
-	}
-}
-
-// yieldNames yields the names of a repository that may be selected and come after a name. It reports false after an error,
-// or if the caller stopped.
-func (l imageLister) yieldNames(ctx context.Context, after mirror.Ref, yield func(imageName, error) bool) bool {
-	if l.match.Repo != nil && !l.match.Repo(after.Repo) {
-		return true
-	}
-	for name, err := range l.namesIn(ctx, after) {
-		if err == nil && l.match.Name != nil && !l.match.Name(name.Ref) {
-			continue
-		}
-		if !yield(name, err) || err != nil {
-			return false
-		}
-	}
-	return true
-}
-
-// namesIn yields the names of a repository after one of them: tags, then roots without a tag.
-func (l imageLister) namesIn(ctx context.Context, after mirror.Ref) iter.Seq2[imageName, error] {
-	repo := after.Repo
-	return func(yield func(imageName, error) bool) {
-		if after.Digest == "" {
-			for tag, err := range mirror.TagsAfter(ctx, l.store, repo, after.Tag) {
-				if mirror.CodeOf(err) == mirror.CodeNameUnknown { // it was deleted since
-					return
-				}
-				if !yield(imageName{Ref: mirror.Ref{Repo: repo, Tag: tag}}, err) || err != nil {
-					return
-				}
-			}
-		}
-		for root, err := range mirror.RootsAfter(ctx, l.store, repo, after.Digest) {
+		for root, err := range mirror.AllRoots(ctx, l.store, repo) {
 			if err == nil && root.Tagged {
 				continue
 			}
@@ -107,15 +87,8 @@ func (l imageLister) namesIn(ctx context.Context, after mirror.Ref) iter.Seq2[im
 	}
 }
 
-// ofPage returns the images of names.
+// ofPage returns the images of names. An image that cannot be read is returned with the error.
 func (l imageLister) ofPage(ctx context.Context, page []imageName) (images []mirror.Image, err error) {
-	found, err := l.ofNames(ctx, page)
-	return slices.Concat(found...), err
-}
-
-// ofNames returns the images of each name. An image that cannot be read is returned with the error.
-func (l imageLister) ofNames(ctx context.Context, page []imageName) (images [][]mirror.Image, err error) {
-	images = make([][]mirror.Image, len(page))
 	refs := make([]mirror.Ref, len(page))
 	for i, name := range page {
 		refs[i] = name.Ref
@@ -131,9 +104,9 @@ func (l imageLister) ofNames(ctx context.Context, page []imageName) (images [][]
 			return nil, ctx.Err()
 		case mirror.CodeOf(err) == mirror.CodeManifestUnknown: // it was deleted since
 		case err != nil:
-			images[i] = []mirror.Image{{Repo: name.Repo.String(), Tag: name.Tag, Root: name.Digest, Digest: sums[i].Digest, Error: err.Error()}}
+			images = append(images, mirror.Image{Repo: name.Repo.String(), Tag: name.Tag, Root: name.Digest, Digest: sums[i].Digest, Error: err.Error()})
 		default:
-			images[i] = found
+			images = append(images, found...)
 		}
 	}
 	return images, nil

@@ -1,7 +1,6 @@
 package prefetch
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 
@@ -81,32 +80,18 @@ func (p *planner) image(ctx context.Context, name string) error {
 	return p.tags(ctx, name, ref.Repo)
 }
 
-// pageSize is how many tags are requested at once.
-const pageSize = 1000
-
 // tags adds a task for each selected tag of repo, which the request calls name. It returns an error if there is none. It adds
 // a failure if the upstream did not list all tags.
 func (p *planner) tags(ctx context.Context, name string, repo mirror.Repo) error {
-	ctx = mirror.WithFullLists(ctx)
-	var notChecked error
+	all, notChecked, err := listTags(ctx, p.fetcher, repo)
+	if err != nil {
+		return err
+	}
 	found := false
-	for after := ""; ; {
-		page, err := p.fetcher.Tags(ctx, repo, after, pageSize)
-		if ctx.Err() != nil {
-			return errRunEnded
-		}
-		if err != nil {
-			return err
-		}
-		notChecked = cmp.Or(page.Stale, page.Refused, notChecked)
-		for _, tag := range page.Items {
-			if after = tag; matchesAny(p.selectors, tag) {
-				found = true
-				p.add(task{ref: mirror.Ref{Repo: repo, Tag: tag}})
-			}
-		}
-		if len(page.Items) < pageSize {
-			break
+	for _, tag := range all {
+		if matchesAny(p.selectors, tag) {
+			found = true
+			p.add(task{ref: mirror.Ref{Repo: repo, Tag: tag}})
 		}
 	}
 	switch {

@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"io"
 
+	"github.com/opencontainers/go-digest"
+
 	"airmirror/api/admin"
 	"airmirror/api/events"
 	"airmirror/gc"
@@ -23,6 +25,8 @@ type Store interface {
 	migrate.Store
 	mirror.ManifestStore
 	mirror.Catalog
+	// Blob opens a blob, as [mirror.BlobStore] says.
+	Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mirror.Blob, error)
 	// Backup writes a consistent copy of the index and returns its size in bytes.
 	Backup(ctx context.Context, w io.Writer) (int64, error)
 	// IndexUsage returns the size of the file of the index in bytes, and about how much of it CompactIndex would free.
@@ -63,6 +67,7 @@ func New(m Mirror, store Store, opts Options) *Service {
 func (s *Service) Jobs() map[string]admin.Job {
 	return map[string]admin.Job{
 		"sync":           job(s.sync),
+		"list-tags":      job(s.listTags),
 		"export-plan":    job(s.exportPlan),
 		"export-sent":    job(s.exportSent),
 		"export-history": job(s.exportHistory),
@@ -86,6 +91,7 @@ func (s *Service) Streams() map[string]admin.Stream {
 		"export":  stream(s.export),
 		"backup":  stream(s.backup),
 		"receipt": stream(s.receipt),
+		"chart":   stream(s.chart),
 	}
 }
 

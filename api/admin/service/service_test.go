@@ -62,7 +62,10 @@ func (m *testMirror) must(err error) {
 }
 
 // push stores an image with one layer.
-func (m *testMirror) push(path, tag string) {
+func (m *testMirror) push(path, tag string) { m.pushLayer(path, tag, v1.MediaTypeImageLayer) }
+
+// pushLayer stores an image with one layer of a media type.
+func (m *testMirror) pushLayer(path, tag, mediaType string) {
 	m.t.Helper()
 	ctx, repo := m.t.Context(), mirror.Repo{Host: mirror.DockerHub, Path: path}
 	var parts []v1.Descriptor
@@ -72,7 +75,7 @@ func (m *testMirror) push(path, tag string) {
 		_, err = upload.Append(strings.NewReader(content))
 		m.must(err)
 		m.must(upload.Commit(ctx, digest.FromString(content)))
-		parts = append(parts, v1.Descriptor{MediaType: v1.MediaTypeImageLayer, Digest: digest.FromString(content), Size: int64(len(content))})
+		parts = append(parts, v1.Descriptor{MediaType: mediaType, Digest: digest.FromString(content), Size: int64(len(content))})
 	}
 	parts[0].MediaType = v1.MediaTypeImageConfig
 	body, err := json.Marshal(v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest, Config: parts[0], Layers: parts[1:]})
@@ -244,5 +247,45 @@ func TestRequestsThatCannotBeServed(t *testing.T) {
 		if events, err := m.run(tt.name, tt.request, nil); mirror.CodeOf(err) != tt.want || len(events) > 0 {
 			t.Errorf("%s of %+v: %v with events %+v, want %s", tt.name, tt.request, err, events, tt.want)
 		}
+	}
+}
+
+// TestChart reads a stored chart. An image is not a chart.
+func TestChart(t *testing.T) {
+	m := newTestMirror(t)
+	m.push("team/app", "1")
+	m.pushLayer("charts/app", "1.0.0", "application/vnd.cncf.helm.chart.content.v1.tar+gzip")
+	for reference, want := range map[string]string{
+		"oci://docker.io/charts/app:1.0.0": "layer of charts/app:1.0.0",
+		"team/app:1":                       "is not a Helm chart",
+		"charts/none:1":                    "charts/none",
+	} {
+		request, err := json.Marshal(admin.ChartRequest{Reference: reference})
+		m.must(err)
+		var out bytes.Buffer
+		err = m.Streams()["chart"](t.Context(), request, strings.NewReader(""), &out)
+		got := out.String()
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", reference, got, want)
+		}
+	}
+}
+
+func TestListTags(t *testing.T) {
+	m := newTestMirror(t)
+	m.push("team/app", "1")
+	m.push("team/app", "2")
+	events, err := m.run("list-tags", prefetch.TagsRequest{Repository: "team/app"}, nil)
+	m.must(err)
+	var tags prefetch.TagList
+	m.must(events[len(events)-1].Decode(&tags))
+	if strings.Join(tags.Tags, " ") != "1 2" {
+		t.Errorf("tags %v", tags)
+	}
+	if _, err := m.run("list-tags", prefetch.TagsRequest{Repository: "team/app:1"}, nil); mirror.CodeOf(err) != mirror.CodeNameInvalid {
+		t.Errorf("a name with a tag: %v", err)
 	}
 }

@@ -17,6 +17,15 @@ func (s *Service) sync(ctx context.Context, req prefetch.Request, _ io.Reader, r
 	return end(report, reporter, summary, nil)
 }
 
+// listTags lists the tags of a repository.
+func (s *Service) listTags(ctx context.Context, req prefetch.TagsRequest, _ io.Reader, report admin.Report) error {
+	tags, err := prefetch.Tags(ctx, s.mirror, req)
+	if err == nil {
+		report.Summary(tags)
+	}
+	return err
+}
+
 // exportPlan lists the content of a bundle without writing it.
 func (s *Service) exportPlan(ctx context.Context, req transfer.ExportRequest, receipt io.Reader, report admin.Report) error {
 	reporter := report.NewReporter()

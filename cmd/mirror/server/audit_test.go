@@ -21,7 +21,7 @@ var audited = map[string]string{
 	"sync": "with its request", "import": "with its request", "migrate": "a line", "export": "with its request", "export-sent": "a line",
 	"backup": "a line", "collect": "with its request", "remove": "with its request", "verify": "with its request", "compact": "with its request", "pin": "with its request", "tag": "with its request",
 	"unpin":       "with its request",
-	"export-plan": "nothing", "export-history": "nothing", "receipt": "nothing", "usage": "nothing", "pins": "nothing",
+	"export-plan": "nothing", "export-history": "nothing", "receipt": "nothing", "usage": "nothing", "pins": "nothing", "list-tags": "nothing", "chart": "with its request",
 }
 
 // auditedInstance opens an empty mirror with an audit log, and returns the path of the log.

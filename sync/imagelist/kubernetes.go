@@ -1,81 +1,35 @@
-package prefetch
+package imagelist
 
 import (
 	"bytes"
 	"cmp"
-	"errors"
-	"fmt"
-	"io"
-	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-var (
-	// yamlStart matches lines of YAML or JSON that cannot name an image.
-	yamlStart = regexp.MustCompile(`^(?:---|%YAML|[{\[]|-\s|-$|[^\s:][^:]*:(?:\s|$))`)
-	// yamlBreak matches the line between two documents.
-	yamlBreak = regexp.MustCompile(`(?m)^---(?:[ \t].*)?$`)
-	// imageLine matches a line with an image in a text that is not valid YAML.
-	imageLine = regexp.MustCompile(`^(?:-\s+)*["']?image["']?\s*:\s+(.+)$`)
-)
+// kubernetes is the format of objects of Kubernetes, also as kustomize and helm print them. Names are the strings under a
+// key "image" at any depth, the references of image volumes, and the images of a kustomization.
+const kubernetes = "Kubernetes YAML"
 
-func isYAML(text []byte) bool {
-	for line := range lines(text) {
-		return yamlStart.MatchString(line)
+// built names the parts of a kustomization that only its build reads.
+func (l *List) built(doc document) {
+	if doc.scalar("kind") != "Kustomization" {
+		return
 	}
-	return false
-}
-
-// yaml reads all documents of text. Its error names those that cannot be parsed.
-func (l *list) yaml(text []byte) error {
-	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
-	var failed []error
-	for line := 1; len(text) > 0; {
-		doc := text
-		if next := yamlBreak.FindIndex(text[1:]); next != nil {
-			doc = text[:next[0]+1]
+	for _, key := range []string{"resources", "bases", "components", "helmCharts", "generators"} {
+		if value := get(doc.root, key); value != nil && len(value.Content) > 0 {
+			l.missing(key, "a kustomization is read after its build: kustomize build FOLDER | mirror sync --file -")
 		}
-		if err := l.document(doc); err != nil {
-			failed = append(failed, fmt.Errorf("YAML document that begins at line %d: %w", line, err))
-		}
-		line += bytes.Count(doc, []byte("\n"))
-		text = text[len(doc):]
-	}
-	return errors.Join(failed...)
-}
-
-// document reads one document. A template that was not rendered is rarely valid YAML: it is read line by line.
-func (l *list) document(doc []byte) error {
-	decoder := yaml.NewDecoder(bytes.NewReader(doc))
-	for {
-		var root yaml.Node
-		err := decoder.Decode(&root)
-		switch {
-		case err == io.EOF:
-			return nil
-		case err != nil && bytes.Contains(doc, []byte("{{")):
-			for line := range lines(doc) {
-				if found := imageLine.FindStringSubmatch(line); found != nil {
-					l.add(unquote(found[1]))
-				}
-			}
-			return nil
-		case err != nil:
-			return err
-		}
-		l.strings(&root)
-		l.node(&root, doc)
 	}
 }
 
 // strings adds the names of a document that is a list of strings.
-func (l *list) strings(root *yaml.Node) {
-	if len(root.Content) != 1 || root.Content[0].Kind != yaml.SequenceNode {
+func (l *List) strings(root *yaml.Node) {
+	if root.Kind != yaml.SequenceNode {
 		return
 	}
-	for _, item := range root.Content[0].Content {
+	for _, item := range root.Content {
 		if item.Kind == yaml.ScalarNode && item.ShortTag() == "!!str" {
 			l.add(item.Value)
 		}
@@ -83,7 +37,7 @@ func (l *list) strings(root *yaml.Node) {
 }
 
 // kustomized adds the images of a kustomization: https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/images/
-func (l *list) kustomized(value *yaml.Node) {
+func (l *List) kustomized(value *yaml.Node) {
 	for _, item := range value.Content {
 		var image struct{ Name, NewName, NewTag, Digest string }
 		fields := map[string]*string{"name": &image.Name, "newName": &image.NewName, "newTag": &image.NewTag, "digest": &image.Digest}
@@ -108,7 +62,7 @@ func (l *list) kustomized(value *yaml.Node) {
 
 // node walks a node of doc. The target of an alias is walked at its anchor, except for a string: the key of the alias may
 // make it an image.
-func (l *list) node(node *yaml.Node, doc []byte) {
+func (l *List) node(node *yaml.Node, doc []byte) {
 	for i, child := range node.Content {
 		if node.Kind == yaml.MappingNode && i%2 == 1 && node.Content[i-1].Value == "image" {
 			l.image(child, doc)
@@ -120,7 +74,7 @@ func (l *list) node(node *yaml.Node, doc []byte) {
 	}
 }
 
-func (l *list) image(value *yaml.Node, doc []byte) {
+func (l *List) image(value *yaml.Node, doc []byte) {
 	if value.Kind == yaml.AliasNode {
 		value = value.Alias
 	}
