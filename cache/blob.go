@@ -235,8 +235,8 @@ type UsedBy struct {
 }
 
 // recordBlob adds the entry for the file of d, which is durable.
-func recordBlob(tx backend.WriteTx, d digest.Digest, size int64, at time.Time) error {
-	return insertRecord(tx, tableBlobs, d.String(), blobRecord{Size: size, Added: at})
+func recordBlob(tx backend.WriteTx, d digest.Digest, record blobRecord) error {
+	return insertRecord(tx, tableBlobs, d.String(), record)
 }
 
 // link allows repo to read d.

@@ -20,14 +20,24 @@ func (s *Store) DeleteManifest(ctx context.Context, repo mirror.Repo, d digest.D
 	defer s.manifests.beginWrite(c)()
 	end := s.tags.beginUnknownWrite()
 	defer func() { end(untagged) }()
+	before, err := s.manifestRecord(ctx, c)
+	if err != nil {
+		return explain(err, "delete manifest %s of %s", d, repo)
+	}
 	locks := backend.Locks{Exclusive: []string{lockedRepo(repo), lockedDigest(d)}}
-	err := s.index.Update(ctx, locks, func(tx backend.WriteTx) error {
+	for named := range before.named() {
+		locks.Shared = append(locks.Shared, lockedDigest(named))
+	}
+	err = updateAlone(ctx, s.index, locks, func(tx backend.WriteTx, alone bool) error {
 		record, found, err := getRecord[manifestRecord](tx, tableManifests, c.key())
 		if err != nil {
 			return err
 		}
 		if !found {
 			return errManifestUnknown(repo, d)
+		}
+		if !alone && record.MediaType != before.MediaType { // it names other digests, which are not among the locks
+			return errNotAlone
 		}
 		if untagged, err = removeTags(tx, c); err != nil {
 			return err

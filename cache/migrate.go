@@ -28,13 +28,15 @@ func checkSchema(ctx context.Context, index backend.Index) error {
 			return putRecord(tx, tableMeta, schemaKey, schemaRecord{Version: schemaVersion})
 		case schema.isOld():
 			return fmt.Errorf("the index has schema %d, and this program needs schema %d", schema.Version, schemaVersion)
+		case schema.Version < schemaVersion:
+			return putRecord(tx, tableMeta, schemaKey, schemaRecord{Version: schemaVersion})
 		}
 		return schema.refused("the index")
 	})
 }
 
 // isOld reports whether an index must be migrated.
-func (r schemaRecord) isOld() bool { return r.Version < schemaVersion || r.Migrating }
+func (r schemaRecord) isOld() bool { return r.Version < sameForm || r.Migrating }
 
 // refused returns the error for an index of a newer version; nil for another one.
 func (r schemaRecord) refused(what string) error {

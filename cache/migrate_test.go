@@ -117,7 +117,7 @@ func TestMigration(t *testing.T) {
 				schema = string(tx.Get(cache.TableMeta, "schema"))
 				return nil
 			})
-			if err != nil || schema != `{"version":4}` {
+			if err != nil || schema != `{"version":5}` {
 				t.Errorf("schema is %s, %v", schema, err)
 			}
 			c := mirror.DeleteRequest{Repo: repo, Manifests: []mirror.ObservedManifest{{Digest: child.Digest, Used: time.Now()}}}

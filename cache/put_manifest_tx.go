@@ -93,7 +93,7 @@ func (p *manifestWrite) writeChecked(tx backend.WriteTx) error {
 	if err := p.writeRecord(tx); err != nil {
 		return err
 	}
-	if err := recordBlob(tx, p.digest, p.record.Size, p.at); err != nil {
+	if err := recordBlob(tx, p.digest, blobRecord{Size: p.record.Size, Added: p.at}); err != nil {
 		return err
 	}
 	for _, name := range p.tags {

@@ -28,12 +28,12 @@ func (r *rebuild) addFiles() error {
 			return err
 		}
 		r.sources.Progress.SetCurrent(entry.Digest.String())
-		reason, err := r.checkFile(entry, data)
+		platform, reason, err := r.checkFile(entry, data)
 		if err != nil {
 			return err
 		}
 		if reason == "" {
-			err = r.addBlob(entry)
+			err = r.addBlob(entry, platform)
 		} else {
 			r.event(RebuildDamaged, "", entry.Digest, reason)
 		}
@@ -60,12 +60,12 @@ func (r *rebuild) files() iter.Seq2[backend.StoredBlob, error] {
 	}
 }
 
-// checkFile reads a file that may be a manifest or is to be verified. reason is not "" if the file was damaged and
-// moved to the quarantine.
-func (r *rebuild) checkFile(entry backend.StoredBlob, data []byte) (reason string, err error) {
+// checkFile reads a file that may be a manifest or is to be verified. platform is what it states as a config, or "".
+// reason is not "" if the file was damaged and moved to the quarantine.
+func (r *rebuild) checkFile(entry backend.StoredBlob, data []byte) (platform, reason string, err error) {
 	small := entry.Size <= mirror.MaxManifestSize
 	if r.sources.Fast && !small {
-		return "", nil
+		return "", "", nil
 	}
 	_, err = r.blobs.Quarantine(r.ctx, entry.Digest, func(blob mirror.Blob) (_ string, err error) {
 		var content bytes.Buffer
@@ -75,10 +75,11 @@ func (r *rebuild) checkFile(entry backend.StoredBlob, data []byte) (reason strin
 		reason, err = backend.CheckContent(r.ctx, blob, entry.Digest, data, func(context.Context, int) error { return nil })
 		if small && reason == "" && err == nil {
 			r.inspect(entry.Digest, content.Bytes())
+			platform = platformOf(content.Bytes())
 		}
 		return reason, err
 	})
-	return reason, err
+	return platform, reason, err
 }
 
 // tee writes to w what is read of a blob.
@@ -116,8 +117,8 @@ func (r *rebuild) inspect(d digest.Digest, data []byte) {
 }
 
 // addBlob adds the entry of a file, with the time in the source indexes.
-func (r *rebuild) addBlob(entry backend.StoredBlob) error {
-	record := blobRecord{Size: entry.Size, Added: r.now()}
+func (r *rebuild) addBlob(entry backend.StoredBlob, platform string) error {
+	record := blobRecord{Size: entry.Size, Added: r.now(), Platform: platform}
 	for _, from := range r.indexes {
 		var old blobRecord
 		err := from.View(r.ctx, func(tx backend.ReadTx) (err error) {

@@ -25,7 +25,7 @@ func readable(ctx context.Context, index backend.Index) backend.Index {
 	err := index.View(ctx, func(tx backend.ReadTx) error {
 		schema, found, err := getRecord[schemaRecord](tx, tableMeta, schemaKey)
 		if known := found && err == nil; known {
-			text = schema.Version < 4
+			text = schema.Version < sameForm
 		} else {
 			text = !packed.IsPacked(tx)
 		}

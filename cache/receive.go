@@ -101,16 +101,17 @@ func (s *Store) commitBlob(ctx context.Context, repo mirror.Repo, w backend.Writ
 // indexBlob adds the entry of a durable file. It ignores a canceled ctx: the content is complete, and only one
 // transaction is missing.
 func (s *Store) indexBlob(ctx context.Context, repo mirror.Repo, d digest.Digest, size int64, link linkFunc) error {
+	platform := s.platformStated(ctx, d, size)
 	err := s.index.Update(context.WithoutCancel(ctx), blobLocks(repo, d), func(tx backend.WriteTx) error {
 		at := s.Now()
 		switch stored := has(tx, tableBlobs, d.String()); {
 		case !stored:
-			if err := recordBlob(tx, d, size, at); err != nil || repo == (mirror.Repo{}) {
+			if err := recordBlob(tx, d, blobRecord{Size: size, Added: at, Platform: platform}); err != nil || repo == (mirror.Repo{}) {
 				return err
 			}
 			return link(tx, repo, d, at)
 		case repo == (mirror.Repo{}): // there is no link whose time protects it from a sweep
-			return putRecord(tx, tableBlobs, d.String(), blobRecord{Size: size, Added: at})
+			return putRecord(tx, tableBlobs, d.String(), blobRecord{Size: size, Added: at, Platform: platform})
 		}
 		return link(tx, repo, d, at)
 	})

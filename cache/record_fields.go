@@ -11,7 +11,7 @@ import (
 	"airmirror/mirror"
 )
 
-// knownTexts are media types by their numbers. A new one is added at the end; none is changed or removed.
+// knownTexts are media types and platforms by their numbers. A new one is added at the end; none is changed or removed.
 var knownTexts = []string{
 	"",
 	v1.MediaTypeImageManifest,
@@ -30,6 +30,16 @@ var knownTexts = []string{
 	"application/spdx+json",
 	"application/vnd.cyclonedx+json",
 	"application/vnd.dev.sigstore.bundle.v0.3+json",
+	"linux/amd64",
+	"linux/arm64",
+	"linux/arm64/v8",
+	"linux/arm/v7",
+	"linux/arm/v6",
+	"linux/386",
+	"linux/ppc64le",
+	"linux/s390x",
+	"linux/riscv64",
+	"windows/amd64",
 }
 
 // known writes a text that is probably among knownTexts: as its number plus one, or as 0 and text.
@@ -84,14 +94,20 @@ func (r *repoRecord) read(f *recordReader) {
 }
 
 func (r *blobRecord) append(w *recordWriter) {
-	w.flags()
+	w.flags(r.Platform != "")
 	w.number(r.Size)
 	w.time(r.Added)
+	if r.Platform != "" {
+		w.known(r.Platform)
+	}
 }
 
 func (r *blobRecord) read(f *recordReader) {
-	f.known(0)
+	f.known(1)
 	r.Size, r.Added = f.number(), f.time()
+	if f.flag(0) {
+		r.Platform = f.knownText()
+	}
 }
 
 func (r *linkRecord) append(w *recordWriter) {

@@ -23,8 +23,9 @@ var (
 func recordSamples() map[backend.Table][]any {
 	at := recordTime
 	return map[backend.Table][]any{
-		tableRepos:   {repoRecord{Origin: mirror.Pushed, Created: at}, repoRecord{}},
-		tableBlobs:   {blobRecord{Size: 12345, Added: at}, blobRecord{}, blobRecord{Size: 1<<63 - 1, Added: time.Unix(-1, 1).UTC()}},
+		tableRepos: {repoRecord{Origin: mirror.Pushed, Created: at}, repoRecord{}},
+		tableBlobs: {blobRecord{Size: 12345, Added: at}, blobRecord{}, blobRecord{Size: 1<<63 - 1, Added: time.Unix(-1, 1).UTC()},
+			blobRecord{Size: 1, Platform: "linux/amd64"}, blobRecord{Added: at, Platform: "plan9/mips"}},
 		tableLinks:   {linkRecord{Added: at}, linkRecord{Added: at, Used: at.Add(1)}, linkRecord{Added: at, Announced: true}, linkRecord{Used: at, Sent: true}},
 		tableRecency: {recencyRecord{Used: at}},
 		tableRoots:   {rootRecord{Added: at}},
@@ -152,6 +153,9 @@ func TestRecordSizes(t *testing.T) {
 		size   int
 	}{
 		{"blob", func() ([]byte, error) { return encodeRecord(blobRecord{Size: 100, Added: recordTime}) }, 1 + 1 + 8},
+		{"config", func() ([]byte, error) {
+			return encodeRecord(blobRecord{Size: 1000, Added: recordTime, Platform: "linux/amd64"})
+		}, 1 + 2 + 8 + 1},
 		{"link", func() ([]byte, error) { return encodeRecord(linkRecord{Added: recordTime}) }, 1 + 8},
 		{"use", func() ([]byte, error) { return encodeRecord(useRecord{Size: 1000}) }, 1 + 2},
 		{"tag", func() ([]byte, error) {

@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -77,7 +78,7 @@ func TestNewerSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	version(`{"version":5}`)
+	version(`{"version":6}`)
 	if _, err := cache.New(blobs, index, cache.Options{}); err == nil || !strings.Contains(err.Error(), "newer version") {
 		t.Errorf("index with a newer schema: %v", err)
 	}
@@ -85,6 +86,53 @@ func TestNewerSchema(t *testing.T) {
 	if _, err := cache.New(blobs, index, cache.Options{}); err == nil || !strings.Contains(err.Error(), "has schema 3") {
 		t.Errorf("index with an older schema: %v", err)
 	}
-	version(`{"version":4}`)
+	version(`{"version":5}`)
 	closeStore(t, newStore(t, blobs, index, cache.Options{}))
+}
+
+// TestSchemaOfSameForm opens an index of schema 4, whose records of blobs lack the platform. They stay as they are, and a
+// program of schema 4 does not open the index any more.
+func TestSchemaOfSameForm(t *testing.T) {
+	blobs, folder := openFiles(t, t.TempDir()), t.TempDir()
+	const config = `{"os":"linux","architecture":"arm64","variant":"v8"}`
+	d, man := digest.FromString(config), image(config, mirror.Pushed)
+	summary := func(s *cache.Store) mirror.Summary {
+		sums, err := s.Summaries(t.Context(), []mirror.Ref{{Repo: repo, Tag: "v1"}})
+		if err != nil || sums[0].Err != nil {
+			t.Fatal(err, sums[0].Err)
+		}
+		return sums[0]
+	}
+	s := newStore(t, blobs, openBolt(t, folder), cache.Options{})
+	if err := receive(t.Context(), s, config); err != nil {
+		t.Fatal(err)
+	}
+	putManifest(t, s, man, "v1")
+	if sum := summary(s); sum.Platform != "linux/arm64/v8" || sum.Config != "" {
+		t.Errorf("a new image is %+v", sum)
+	}
+	closeStore(t, s)
+
+	index := openBolt(t, folder)
+	err := cache.Text(index).Update(t.Context(), backend.Locks{}, func(tx backend.WriteTx) error {
+		old := strings.Replace(string(tx.Get(cache.TableBlobs, d.String())), `,"platform":"linux/arm64/v8"`, "", 1)
+		return errors.Join(tx.Put(cache.TableBlobs, d.String(), []byte(old)), tx.Put(cache.TableMeta, "schema", []byte(`{"version":4}`)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = newStore(t, blobs, index, cache.Options{})
+	defer closeStore(t, s)
+	if sum := summary(s); sum.Platform != "" || sum.Config != d || !sum.Complete {
+		t.Errorf("an image of schema 4 is %+v", sum)
+	}
+	err = index.View(t.Context(), func(tx backend.ReadTx) error {
+		if schema := string(tx.Get(cache.TableMeta, "schema")); schema != `{"version":5}` {
+			t.Errorf("schema is %s", schema)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }

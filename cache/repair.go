@@ -96,6 +96,10 @@ func (s *Store) reconcile(ctx context.Context, d digest.Digest, intact bool) (ch
 	var manifests []content
 	end := s.manifests.beginUnknownWrite()
 	defer func() { end(manifests) }()
+	platform := ""
+	if size, err := s.blobs.Stat(ctx, d); err == nil && intact {
+		platform = s.platformStated(ctx, d, size)
+	}
 	err = s.index.Update(ctx, backend.Locks{}, func(tx backend.WriteTx) error {
 		changed, manifests = false, nil
 		record, stored, err := getRecord[blobRecord](tx, tableBlobs, d.String())
@@ -118,7 +122,7 @@ func (s *Store) reconcile(ctx context.Context, d digest.Digest, intact bool) (ch
 			record.Size = size
 			return putRecord(tx, tableBlobs, d.String(), record)
 		}
-		return recordBlob(tx, d, size, s.Now())
+		return recordBlob(tx, d, blobRecord{Size: size, Added: s.Now(), Platform: platform})
 	})
 	return changed && err == nil, err
 }

@@ -133,7 +133,7 @@ func writeReindexed(tx backend.WriteTx, c content, data []byte, origin mirror.Or
 		return false, nil // not a manifest of that type: an operator must decide
 	}
 	p.record.Added = old.Added
-	err = errors.Join(recordBlob(tx, c.digest, p.record.Size, p.at), p.writeNew(tx), createRepo(tx, c.repo, old.Origin, at))
+	err = errors.Join(recordBlob(tx, c.digest, blobRecord{Size: p.record.Size, Added: p.at}), p.writeNew(tx), createRepo(tx, c.repo, old.Origin, at))
 	return err == nil, err
 }
 

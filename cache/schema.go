@@ -100,10 +100,13 @@ var keyLayouts = map[backend.Table]packed.Layout{
 const (
 	// schemaVersion is increased when an older program could not read or maintain the index any more.
 	// Version 2 added the parents of manifests, the tags by manifest, and the last use of blobs in their links. Version 3
-	// added the digests that manifests own. Version 4 stores keys and records in binary; before, both were text.
-	schemaVersion = 4
-	schemaKey     = "schema"
-	clockKey      = "clock"
+	// added the digests that manifests own. Version 4 stores keys and records in binary; before, both were text. Version 5
+	// adds the platforms that configs state to the records of blobs.
+	schemaVersion = 5
+	// sameForm is the oldest version whose records this program reads and writes in place, without a migration.
+	sameForm  = 4
+	schemaKey = "schema"
+	clockKey  = "clock"
 )
 
 type schemaRecord struct {
@@ -120,6 +123,9 @@ type repoRecord struct {
 type blobRecord struct {
 	Size  int64     `json:"size"`
 	Added time.Time `json:"added"`
+	// Platform is what the blob states if it is the config of an image; see [Store.platformStated]. "" says nothing: the
+	// blob may be a config that was added before version 5 of the schema.
+	Platform string `json:"platform,omitempty"`
 }
 
 type linkRecord struct {

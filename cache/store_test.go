@@ -24,7 +24,9 @@ func TestStore(t *testing.T) {
 	cachetest.Store(t, func(t *testing.T) mirror.Store {
 		blobs := openFiles(t, t.TempDir())
 		index := orderedIndex{openBolt(t, t.TempDir()), blobs}
-		return checkedStore{newStore(t, blobs, index, cache.Options{}), blobs, index, t}
+		s := newStore(t, blobs, index, cache.Options{})
+		cache.CheckLocks(t, s)
+		return checkedStore{s, blobs, index, t}
 	})
 }
 

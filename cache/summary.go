@@ -98,7 +98,9 @@ func (m *summarizer) read(tx backend.ReadTx, ref mirror.Ref, sum *mirror.Summary
 	}
 	image.plain, err = m.readBlobs(tx, c, &record, image)
 	if image.plain && image.blobs[1].readable && mirror.StatesPlatform(record.ArtifactType) {
-		sum.Config = record.Blobs[0]
+		if sum.Platform = m.files[record.Blobs[0]].record.Platform; sum.Platform == "" {
+			sum.Config = record.Blobs[0]
+		}
 	}
 	return err
 }

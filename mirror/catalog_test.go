@@ -12,7 +12,7 @@ func TestPages(t *testing.T) {
 	for _, n := range []int{0, 1, pageSize - 1, pageSize, pageSize + 1, 2 * pageSize} {
 		for _, failAt := range []string{"none", "", fmt.Sprintf("%04d", pageSize-1)} {
 			requested := 0
-			list := pages(func(after string) (page []string, err error) {
+			list := pages("", func(after string) (page []string, err error) {
 				requested++
 				if after == failAt {
 					return nil, broken

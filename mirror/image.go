@@ -49,12 +49,13 @@ type Summary struct {
 	Origin   Origin // of the manifest
 	LastUsed time.Time
 	// Measured says that the image consists of its manifest, which is intact, and of blobs that it needs, and names nothing
-	// else. Size, Missing, Complete and Config are set only then. Otherwise, its manifest says what belongs to it.
+	// else. Size, Missing, Complete, Platform and Config are set only then. Otherwise, its manifest says what belongs to it.
 	Measured bool
 	Size     int64         // bytes of all its blobs
 	Missing  int64         // bytes of its blobs that are not stored, or whose files are missing or have another size
 	Complete bool          // all blobs are stored
-	Config   digest.Digest // of an image whose config states the platform and can be read; "" for others
+	Platform string        // os/arch or os/arch/variant, if the store has recorded it
+	Config   digest.Digest // of an image whose config must be read for the platform; "" for others
 	// Err is a [CodeManifestUnknown] for a reference that is not stored, or the reason why its records cannot be read.
 	Err error
 }

@@ -7,7 +7,9 @@ type Status struct {
 	Upstreams []UpstreamStatus `json:"upstreams"`
 	Downloads int              `json:"downloads"` // that are running
 	// Incomplete is the number of stored images that are not complete. IncompleteError is why not all could be counted.
+	// Images counts all of them.
 	Incomplete      int          `json:"incomplete"`
+	Images          ImageCounts  `json:"images"`
 	IncompleteError string       `json:"incompleteError,omitempty"`
 	Backfill        int          `json:"backfill"` // pulled images that are still to be completed
 	Wants           int          `json:"wants"`

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/zap"
 	"golang.org/x/crypto/bcrypt"
 
 	"airmirror/api/admin"
@@ -55,7 +56,7 @@ var rules = []auth.Rule{
 }
 
 // newGuard returns a guard with users. Their passwords are "password of" and their names.
-func newGuard(t *testing.T, rules []auth.Rule, users ...string) *auth.Guard {
+func newGuard(t *testing.T, tokens *auth.Tokens, rules []auth.Rule, users ...string) *auth.Guard {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "htpasswd")
 	var text strings.Builder
@@ -65,7 +66,7 @@ func newGuard(t *testing.T, rules []auth.Rule, users ...string) *auth.Guard {
 		text.WriteString(name + ":" + string(hash) + "\n")
 	}
 	must(t, os.WriteFile(path, []byte(text.String()), 0o600))
-	guard, err := auth.New(auth.Options{Htpasswd: path, Rules: rules})
+	guard, err := auth.New(auth.Options{Htpasswd: path, Rules: rules, Tokens: tokens})
 	must(t, err)
 	return guard
 }
@@ -88,13 +89,22 @@ func accessOptions() admin.Options {
 
 // TestEachRouteChecksTheRightOfItsSender sends each request of the API as each kind of client.
 func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
-	m, _ := open(t)
-	handler := admin.New(m, accessOptions())
+	m, store := open(t)
+	tokens, err := auth.OpenTokens(t.Context(), store, zap.NewNop())
+	must(t, err)
+	opts := accessOptions()
+	opts.Tokens = tokens
+	handler := admin.New(m, opts)
+	token := func(name, repository string, right registry.Action) sender {
+		created, err := tokens.CreateToken(t.Context(), admin.TokenRequest{Name: name, Actions: []registry.Action{right}, Repositories: []string{repository}}, "")
+		must(t, err)
+		return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+created.Secret) }
+	}
 	serve := func(guard *auth.Guard) http.Handler {
 		return middleware.New(guard.API(handler), middleware.Options{}, middleware.Settings{})
 	}
-	users := serve(newGuard(t, rules, "puller", "deleter", "admin"))
-	noUsers := serve(newGuard(t, nil))
+	users := serve(newGuard(t, tokens, rules, "puller", "deleter", "admin"))
+	noUsers := serve(newGuard(t, nil, nil))
 	local := sender(loopback)
 	columns := []struct {
 		name   string
@@ -105,6 +115,9 @@ func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
 		{"puller", users, user("puller")},
 		{"deleter", users, user("deleter")},
 		{"admin", users, user("admin")},
+		{"token for delete", users, token("cleaner", "team/**", registry.Delete)},
+		{"token for one repository", users, token("team", "team/**", registry.Admin)},
+		{"token for everything", users, token("all", "**", registry.Admin)},
 		{"loopback with users", users, local},
 		{"loopback", noUsers, local},
 		{"loopback, evil Host", noUsers, local.with("Host", "evil.example")},
@@ -118,14 +131,18 @@ func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
 		login   = http.StatusUnauthorized
 		denied  = http.StatusForbidden
 		unknown = http.StatusMethodNotAllowed
+		invalid = http.StatusBadRequest
+		missing = http.StatusNotFound
 	)
 	// One status for each column. Browsers do not show a page the answer of another site.
-	reads := []int{ok, ok, ok, ok, ok, ok, ok, ok, ok, ok, ok}
-	readsByPost := []int{ok, ok, ok, ok, ok, ok, ok, ok, ok, ok, denied}
-	deletes := []int{login, denied, ok, ok, login, ok, denied, denied, denied, denied, denied}
-	administers := []int{login, denied, denied, ok, login, ok, denied, denied, denied, denied, denied}
-	readsAsAdmin := []int{login, denied, denied, ok, login, ok, denied, denied, denied, denied, ok}
-	localOnly := []int{denied, denied, denied, denied, denied, denied, denied, denied, denied, denied, denied}
+	reads := []int{ok, ok, ok, ok, ok, ok, ok, ok, ok, ok, ok, ok, ok, ok}
+	readsByPost := []int{ok, ok, ok, ok, ok, ok, ok, ok, ok, ok, ok, ok, ok, denied}
+	deletes := []int{login, denied, ok, ok, ok, ok, ok, login, ok, denied, denied, denied, denied, denied}
+	administers := []int{login, denied, denied, ok, denied, denied, ok, login, ok, denied, denied, denied, denied, denied}
+	readsAsAdmin := []int{login, denied, denied, ok, denied, denied, ok, login, ok, denied, denied, denied, denied, ok}
+	// The name of a token is taken after the first one.
+	creates := []int{login, denied, denied, ok, denied, denied, invalid, login, invalid, denied, denied, denied, denied, denied}
+	localOnly := []int{denied, denied, denied, denied, denied, denied, denied, denied, denied, denied, denied, denied, denied, denied}
 	table := []struct {
 		pattern, path, body string
 		want                []int
@@ -136,6 +153,9 @@ func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
 		{"PUT /api/v1/read-only", "", `{}`, administers},
 		{"POST /api/v1/reload", "", `{}`, localOnly},
 		{"GET /api/v1/images", "", "", reads},
+		{"GET /api/v1/images/page", "", "", reads},
+		{"GET /api/v1/images/counts", "", "", reads},
+		{"GET /api/v1/folders", "", "", reads},
 		{"GET /api/v1/wants", "", "", reads},
 		{"POST /api/v1/wants/forget", "", `{}`, administers},
 		{"POST /api/v1/jobs/{name}", "/api/v1/jobs/usage", "null", readsByPost},
@@ -144,7 +164,10 @@ func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
 		{"POST /api/v1/jobs/{name}", "/api/v1/jobs/collect", "null", administers},
 		{"POST /api/v1/jobs/{name}", "/api/v1/jobs/migrate", "null", localOnly},
 		{"POST /api/v1/streams/{name}", "/api/v1/streams/backup", "null", administers},
-		{"/", "/api/v1/other", "", []int{unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown}},
+		{"GET /api/v1/tokens", "", "", readsAsAdmin},
+		{"POST /api/v1/tokens", "", `{"name":"ci","actions":["pull"],"repositories":["**"]}`, creates},
+		{"DELETE /api/v1/tokens/{name}", "/api/v1/tokens/none", "", []int{login, denied, denied, missing, denied, denied, missing, login, missing, denied, denied, denied, denied, denied}},
+		{"/", "/api/v1/other", "", slices.Repeat([]int{unknown}, len(columns))},
 		{"GET /debug/pprof/", "", "", localOnly},
 		{"GET /debug/pprof/cmdline", "", "", localOnly},
 		{"GET /debug/pprof/profile", "", "", localOnly},
@@ -202,7 +225,7 @@ func TestListsShowWhatTheSenderMayPull(t *testing.T) {
 		site.addImage(t, repo, "1", true)
 		site.miss(t, mirror.Ref{Repo: repo, Tag: "missing"})
 	}
-	handler := newGuard(t, rules, "puller", "admin").API(admin.New(m, admin.Options{}))
+	handler := newGuard(t, nil, rules, "puller", "admin").API(admin.New(m, admin.Options{}))
 	for _, tt := range []struct {
 		name   string
 		sender sender
@@ -212,7 +235,7 @@ func TestListsShowWhatTheSenderMayPull(t *testing.T) {
 		{"puller", user("puller"), []string{"library/open", "team/app"}},
 		{"admin", user("admin"), []string{"library/open", "secret/app", "team/app"}},
 	} {
-		for _, path := range []string{"/api/v1/images", "/api/v1/images?match=secret&match=team&match=open", "/api/v1/wants"} {
+		for _, path := range []string{"/api/v1/images", "/api/v1/images?match=secret&match=team&match=open", "/api/v1/images/page", "/api/v1/images/page?sort=used", "/api/v1/wants"} {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
 			tt.sender(r)
 			w := httptest.NewRecorder()
@@ -226,6 +249,14 @@ func TestListsShowWhatTheSenderMayPull(t *testing.T) {
 			if w.Code != http.StatusOK || !slices.Equal(got, tt.want) {
 				t.Errorf("%s as %s: %d, %v, want %v", path, tt.name, w.Code, got, tt.want)
 			}
+		}
+		r, w := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/images/counts", nil), httptest.NewRecorder()
+		tt.sender(r)
+		handler.ServeHTTP(w, r)
+		var counts mirror.ImageCounts
+		must(t, json.Unmarshal(w.Body.Bytes(), &counts))
+		if counts.Images != len(tt.want) {
+			t.Errorf("%s counts %+v, want %d images", tt.name, counts, len(tt.want))
 		}
 	}
 }

@@ -157,6 +157,10 @@ func TestIncompleteAnswerIsAnError(t *testing.T) {
 			w.(http.Flusher).Flush()
 			panic(http.ErrAbortHandler)
 		},
+		"within a long line": func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, strings.Repeat(" ", 100_000)+`{"name":`)
+		},
+		"without its end":     func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"name":"a"`) },
 		"within a line":       func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"name":`) },
 		"with another status": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "what?", http.StatusTeapot) },
 	} {
@@ -175,6 +179,27 @@ func TestIncompleteAnswerIsAnError(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestLinesOfAnyLength sends lines that are longer than the buffer of the client, and empty ones, which keep a connection
+// alive.
+func TestLinesOfAnyLength(t *testing.T) {
+	want := []string{"a", strings.Repeat("long", 50_000), "b", strings.Repeat("longer", 50_000)}
+	client := admin.NewClient(inProcess(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for _, name := range want {
+			fmt.Fprintf(w, "\n{\"name\":%q}\n\n", name)
+		}
+	})))
+	var got []string
+	for image, err := range client.Images(t.Context(), admin.Query{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, image.Name)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%d names differ from the %d that were sent", len(got), len(want))
 	}
 }
 

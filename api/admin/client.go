@@ -62,23 +62,21 @@ func (c *Client) ForgetWants(ctx context.Context, patterns ...string) (int, erro
 	return forgotten.Count, err
 }
 
-// Query selects images. The zero value selects all of them.
-type Query struct {
-	// Match selects images that match any of these patterns, such as library/alpine, ghcr.io or library/*:3.*.
-	Match []string
-	// Incomplete selects images that are not complete.
-	Incomplete bool
+// ImagePage returns a page of the stored images, and whether the list continues.
+func (c *Client) ImagePage(ctx context.Context, q PageQuery) (page ImagePage, err error) {
+	return page, c.call(ctx, http.MethodGet, "images/page?"+q.values().Encode(), nil, &page)
+}
+
+// ImageCounts returns how many images are stored.
+func (c *Client) ImageCounts(ctx context.Context) (counts mirror.ImageCounts, err error) {
+	return counts, c.call(ctx, http.MethodGet, "images/counts", nil, &counts)
 }
 
 // Images lists the stored images by repository and tag.
 func (c *Client) Images(ctx context.Context, q Query) iter.Seq2[Image, error] {
-	query := url.Values{"match": q.Match}
-	if q.Incomplete {
-		query.Set("incomplete", "1")
-	}
 	return func(yield func(Image, error) bool) {
 		errStop := errors.New("stopped by the caller")
-		err := c.readLines(ctx, http.MethodGet, "images?"+query.Encode(), nil, nil, func(line json.RawMessage) error {
+		err := c.readLines(ctx, http.MethodGet, "images?"+q.values().Encode(), nil, nil, func(line json.RawMessage) error {
 			var image Image
 			if err := json.Unmarshal(line, &image); err != nil {
 				return fmt.Errorf("decode an image of the mirror: %w", err)

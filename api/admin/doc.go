@@ -6,7 +6,10 @@
 //	PUT  /api/v1/mode            switch the mode; takes a Mode        a Mode
 //	PUT  /api/v1/read-only       switch read-only; takes a ReadOnly   a ReadOnly
 //	POST /api/v1/reload          reload the configuration             a Reloaded
-//	GET  /api/v1/images          stored images; ?match= ?incomplete=  a line for each Image
+//	GET  /api/v1/images          stored images; see [Query]           a line for each Image
+//	GET  /api/v1/images/page     a page of them; see [PageQuery]      an ImagePage
+//	GET  /api/v1/images/counts   how many are stored                  a mirror.ImageCounts
+//	GET  /api/v1/folders         parts of the names; ?in=             an array of Folder
 //	GET  /api/v1/wants           wants                                an array of mirror.Want
 //	POST /api/v1/wants/forget    delete wants; takes a ForgetRequest  a ForgetResult
 //	POST /api/v1/jobs/{name}     run a [Job]                          a line for each [Event]

@@ -34,6 +34,8 @@ type Options struct {
 	Reload func(context.Context) (Reloaded, error)
 	// OnChange is called after each request that changes something or exports content; nil ignores them.
 	OnChange func(Change)
+	// Tokens keeps the API tokens; nil if there are none.
+	Tokens TokenStore
 	// Jobs and Streams are available under their names.
 	Jobs    map[string]Job
 	Streams map[string]Stream

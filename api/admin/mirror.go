@@ -13,10 +13,20 @@ import (
 type Mirror interface {
 	Names() mirror.Names
 	Status() mirror.Status
-	Images(ctx context.Context, match mirror.ImageMatch) iter.Seq2[mirror.Image, error]
-	FindDigest(ctx context.Context, repo mirror.Repo, text string) (digest.Digest, error)
+	ImageLister
 	Switches
 	WantLister
+}
+
+// ImageLister lists the stored images. It sends no requests to upstreams, and counts as no use of what it lists.
+type ImageLister interface {
+	Images(ctx context.Context, match mirror.ImageMatch) iter.Seq2[mirror.Image, error]
+	ImagePage(ctx context.Context, q mirror.ImageQuery) (mirror.ImagePage, error)
+	// ImageCounts counts the images of the repositories that repo selects; nil selects all.
+	ImageCounts(ctx context.Context, repo func(mirror.Repo) bool) (mirror.ImageCounts, error)
+	// CountByRepo counts the images of each repository that repo selects, as [mirror.Repo.String] writes it.
+	CountByRepo(ctx context.Context, repo func(mirror.Repo) bool) (map[string]int, error)
+	FindDigest(ctx context.Context, repo mirror.Repo, text string) (digest.Digest, error)
 }
 
 // Switches change how a mirror treats its upstreams and its clients.

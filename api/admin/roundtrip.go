@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -29,7 +30,7 @@ func (c *Client) call(ctx context.Context, method, path string, request, v any) 
 	return nil
 }
 
-// readLines sends a request and calls each with every line of the answer.
+// readLines sends a request and calls each with every line of the answer. A line is valid until each returns.
 func (c *Client) readLines(ctx context.Context, method, path string, request any, body io.Reader, each func(json.RawMessage) error) error {
 	resp, sent, err := c.do(ctx, method, path, request, body)
 	if err != nil {
@@ -37,10 +38,10 @@ func (c *Client) readLines(ctx context.Context, method, path string, request any
 	}
 	defer sent.Close()
 	defer resp.Body.Close()
-	decoder := json.NewDecoder(resp.Body)
+	lines := lineReader{from: bufio.NewReaderSize(resp.Body, 32<<10)}
 	for {
-		var line json.RawMessage
-		switch err := decoder.Decode(&line); {
+		line, err := lines.next()
+		switch {
 		case err == io.EOF:
 			return nil
 		case err != nil:
@@ -51,6 +52,37 @@ func (c *Client) readLines(ctx context.Context, method, path string, request any
 		}
 		if err := each(line); err != nil {
 			return err
+		}
+	}
+}
+
+// lineReader reads the lines that a [lineWriter] has sent. It does not parse them, as a decoder of JSON would before the
+// caller does so again.
+type lineReader struct {
+	from *bufio.Reader
+	long []byte // a line that does not fit in the buffer
+}
+
+// next returns the next line that is not empty, or [io.EOF]. It is valid until the next call. The error of a line without an
+// end is [io.ErrUnexpectedEOF].
+func (r *lineReader) next() ([]byte, error) {
+	for {
+		line, err := r.from.ReadSlice('\n')
+		for r.long = r.long[:0]; err == bufio.ErrBufferFull; line, err = r.from.ReadSlice('\n') {
+			r.long = append(r.long, line...)
+		}
+		if len(r.long) > 0 {
+			r.long = append(r.long, line...)
+			line = r.long
+		}
+		if err == io.EOF && len(line) > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return nil, err
+		}
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			return line, nil
 		}
 	}
 }

@@ -40,10 +40,16 @@ func (h *Handler) routes() []route {
 		{"PUT /api/v1/read-only", needsAdmin, h.setReadOnly},
 		{"POST /api/v1/reload", needsLocal, h.reload},
 		{"GET /api/v1/images", needsPull, h.images},
+		{"GET /api/v1/images/page", needsPull, h.imagePage},
+		{"GET /api/v1/images/counts", needsPull, h.imageCounts},
+		{"GET /api/v1/folders", needsPull, h.folders},
 		{"GET /api/v1/wants", needsPull, h.wants},
 		{"POST /api/v1/wants/forget", needsAdmin, h.forgetWants},
 		{"POST /api/v1/jobs/{name}", needsByName, h.serveJob},
 		{"POST /api/v1/streams/{name}", needsByName, h.serveStream},
+		{"GET /api/v1/tokens", needsAdmin, h.tokens},
+		{"POST /api/v1/tokens", needsAdmin, h.createToken},
+		{"DELETE /api/v1/tokens/{name}", needsAdmin, h.revokeToken},
 		{"/", needsPull, h.unknown},
 	}
 }

@@ -47,7 +47,7 @@ func (p *policy) access(r *http.Request) (admin.Access, error) {
 		c.local = p.rules.configured == 0 && p.isLoopback(r)
 	}
 	access.User, access.Rights = c.name, rights{p, c}
-	access.CanLogIn = !c.authenticated && p.hasPasswords()
+	access.CanLogIn = !c.authenticated && p.acceptsBasic()
 	if !p.hasUsers() && !c.local {
 		access.Hint = "create a user with 'mirror user add NAME' and log in, or open the link that 'mirror console' prints"
 	}
@@ -73,6 +73,8 @@ func (r rights) AllowsAny(action registry.Action) bool {
 		return true
 	case c.grants != nil:
 		return c.grants.allowsAny(action)
+	case c.token != nil:
+		return c.token.allowsAny(c.name, action)
 	}
 	return rules.allowsAny(c.name, action)
 }

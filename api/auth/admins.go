@@ -33,7 +33,7 @@ func (p *policy) authorizeAdmin(header http.Header, r *http.Request) error {
 	}
 	p.challenge(header, r, op, c, err)
 	// Clients of these pages, such as Prometheus, support names and passwords but do not fetch tokens.
-	if header.Get("WWW-Authenticate") != "" && p.hasPasswords() {
+	if header.Get("WWW-Authenticate") != "" && p.acceptsBasic() {
 		header.Set("WWW-Authenticate", basic)
 	}
 	return err
@@ -45,7 +45,7 @@ func (p *policy) adminDenial(c client) error {
 	switch {
 	case c.name != "":
 		return mirror.Errorf(mirror.CodeDenied, "%s may not administer this mirror: %s", c.name, how)
-	case c.tokenError != nil || p.hasPasswords():
+	case c.tokenError != nil || p.acceptsBasic():
 		return mirror.Errorf(mirror.CodeUnauthorized, "only administrators of this mirror may see this: log in with a name and password")
 	}
 	return mirror.Errorf(mirror.CodeDenied, "only administrators of this mirror may see this: %s", how)

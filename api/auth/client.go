@@ -21,6 +21,7 @@ type client struct {
 	authenticated bool    // it sent valid credentials, possibly a token of an anonymous client
 	tokenError    error   // why the token that it sent is invalid
 	local         bool    // it is on this machine and has all rights
+	token         *rules  // permissions of an API token; rules for users do not apply then
 }
 
 var errLogin = mirror.Errorf(mirror.CodeUnauthorized, "wrong name or password")
@@ -40,6 +41,14 @@ func (p *policy) identify(r *http.Request) (client, error) {
 		return p.identifyByCertificate(r), nil
 	}
 	scheme, token, _ := strings.Cut(authorization, " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		if c, ok, err := p.identifyBySecret(r, "", strings.TrimSpace(token)); ok {
+			if err == errLogin { //nolint:errorlint // it is not wrapped
+				return client{tokenError: errInvalidToken}, nil
+			}
+			return c, err
+		}
+	}
 	switch {
 	case strings.EqualFold(scheme, "Bearer") && p.issuer != nil:
 		grants, err := p.issuer.verify(strings.TrimSpace(token))
@@ -50,7 +59,10 @@ func (p *policy) identify(r *http.Request) (client, error) {
 		return client{name: grants.subject, grants: grants, authenticated: true}, nil
 	case strings.EqualFold(scheme, "Bearer"):
 		name, err := p.verifyOwn(strings.TrimSpace(token))
-		return client{name: name, authenticated: err == nil, tokenError: err}, nil
+		if c, ok := p.clientNamed(r, name); ok && err == nil {
+			return c, nil
+		}
+		return client{tokenError: errInvalidToken}, nil
 	}
 	name, password, ok := r.BasicAuth()
 	switch {
@@ -58,6 +70,9 @@ func (p *policy) identify(r *http.Request) (client, error) {
 		return client{}, mirror.Errorf(mirror.CodeUnauthorized, "the Authorization header is malformed: log in with a name and password")
 	case name == "" && password == "": // some clients send this without credentials
 		return p.identifyByCertificate(r), nil
+	}
+	if c, ok, err := p.identifyBySecret(r, name, password); ok {
+		return c, err
 	}
 	if err := p.login(r, name, password); err != nil {
 		return client{}, err
@@ -85,6 +100,8 @@ func (p *policy) denial(r *http.Request, c client, op registry.Operation) error 
 		return &mirror.Error{Code: mirror.CodeUnauthorized, Message: "the token is invalid, and a valid one is required to " + what}
 	case c.grants != nil: // another token may grant more
 		return mirror.Errorf(mirror.CodeUnauthorized, "the token does not allow its holder to %s", what)
+	case c.token != nil:
+		return mirror.Errorf(mirror.CodeDenied, "the API token %s does not allow its holder to %s", strings.TrimPrefix(c.name, tokenUser), what)
 	case c.name != "":
 		return mirror.Errorf(mirror.CodeDenied, "%s may not %s: no rule of this mirror allows it", c.name, what)
 	case p.hasLogins():

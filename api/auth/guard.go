@@ -1,7 +1,8 @@
 // Package auth identifies clients and decides what they may do. It implements [registry.Authorizer].
 //
-// A client identifies itself with a name and password from an htpasswd file, with a TLS client certificate, with a
-// token of this mirror that stands for a login ([Guard.Handler]), or with a token of a trusted issuer ([Token]). All
+// A client identifies itself with a name and password from an htpasswd file, with an API token ([Tokens]), with a TLS client
+// certificate, with a token of this mirror that stands for a login ([Guard.Handler]), or with a token of a trusted issuer
+// ([Token]). Browsers have sessions for the admin API and the console ([Guard.API]). All
 // other clients are anonymous. Every client has the rights of anonymous clients: a login never takes rights away.
 //
 // As long as there are no users and no rules, everybody may pull, and clients on this machine may push and delete. With
@@ -35,6 +36,8 @@ type Options struct {
 	Certificates bool
 	// Token accepts tokens of an issuer. Nil accepts none.
 	Token *Token
+	// Tokens are the API tokens that clients can log in with. Nil are none.
+	Tokens *Tokens
 
 	// Rules define who may do what. Without rules, NoAnonymousPull and AnonymousPush define the rights of anonymous
 	// clients. AnonymousPush includes deleting.

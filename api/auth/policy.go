@@ -25,6 +25,7 @@ type policy struct {
 	users    *filewatch.Value[*users]
 	certs    bool
 	issuer   *verifier // nil if no issuer is trusted
+	tokens   *Tokens   // nil if there are no API tokens
 	rules    rules
 	// defaultRules means that neither rules nor AnonymousPush are configured: this machine has all rights as long as
 	// there are no users.
@@ -42,7 +43,7 @@ func newPolicy(opts Options, kept *shared, old *policy) (p *policy, err error) {
 		opts.Log = zap.NewNop()
 	}
 	p = &policy{
-		shared: kept, names: opts.Names, log: opts.Log, certs: opts.Certificates, url: opts.URL, loopback: !opts.NoLoopback,
+		shared: kept, names: opts.Names, log: opts.Log, certs: opts.Certificates, url: opts.URL, tokens: opts.Tokens, loopback: !opts.NoLoopback,
 		checkPeer:    opts.CheckPeer,
 		defaultRules: len(opts.Rules) == 0 && !opts.AnonymousPush,
 	}
@@ -111,6 +112,9 @@ func (p *policy) allowed(c client, op registry.Operation) bool {
 	if c.grants != nil {
 		return c.grants.allow(op) || p.rules.allow("", op)
 	}
+	if c.token != nil {
+		return c.token.allow(c.name, op) || p.rules.allow("", op)
+	}
 	return p.rules.allow(c.name, op)
 }
 
@@ -139,7 +143,10 @@ func (p *policy) peerIsClient(r *http.Request) bool {
 }
 
 // hasLogins reports whether clients can log in.
-func (p *policy) hasLogins() bool { return p.issuer != nil || p.hasPasswords() }
+func (p *policy) hasLogins() bool { return p.issuer != nil || p.acceptsBasic() }
+
+// acceptsBasic reports whether clients can log in with a name and a password, or with an API token.
+func (p *policy) acceptsBasic() bool { return p.hasPasswords() || p.tokens.exist() }
 
 func (p *policy) hasUsers() bool { return p.certs || p.hasLogins() }
 

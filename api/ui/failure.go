@@ -39,6 +39,11 @@ func (h *Handler) fail(r *request, err error) {
 	if e := (*mirror.Error)(nil); errors.As(err, &e) && e == err {
 		message = e.Message
 	}
-	denied := code == mirror.CodeUnauthorized || code == mirror.CodeDenied
-	h.render(r, status, "error", nil, &failure{Code: code, Message: message, Login: denied && r.user.CanLogin})
+	h.render(r, status, "error", nil, &failure{Code: code, Message: message, Login: isDenied(err) && r.user.CanLogin})
+}
+
+// isDenied reports whether an error means that a right is missing.
+func isDenied(err error) bool {
+	code := mirror.CodeOf(err)
+	return code == mirror.CodeUnauthorized || code == mirror.CodeDenied
 }

@@ -2,7 +2,6 @@ package ui
 
 import (
 	"fmt"
-	"html/template"
 	"strings"
 	"time"
 
@@ -13,10 +12,10 @@ import (
 )
 
 // functions returns the functions of templates in the language of l.
-func (l *look) functions() template.FuncMap {
-	return template.FuncMap{
+func (l *look) functions() map[string]any {
+	return map[string]any{
 		"t": l.text, "n": l.count, "code": l.code, "size": size, "number": number, "ago": l.ago, "stamp": stamp, "iso": iso, "short": short,
-		"percent": percent, "dict": dict, "join": strings.Join,
+		"percent": percent, "zero": time.Time.IsZero, "dict": dict, "join": strings.Join,
 	}
 }
 

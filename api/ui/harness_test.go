@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 
 	"airmirror/api/admin"
 	"airmirror/api/admin/service"
+	"airmirror/api/registry"
 	"airmirror/api/ui"
 	"airmirror/cache"
 	"airmirror/gc"
@@ -30,12 +32,12 @@ type console struct {
 	mirror  *proxy.Proxy
 	store   *cache.Store
 	handler http.Handler
-	user    ui.User // of all requests
+	access  admin.Access // of all requests
 }
 
 func open(t *testing.T) *console {
 	t.Helper()
-	c := &console{t: t, user: ui.User{Name: "ada", Admin: true, Delete: true, CanLogin: true}}
+	c := &console{t: t, access: admin.Access{User: "ada", Rights: rights{registry.Pull, registry.Push, registry.Delete, registry.Admin}}}
 	var err error
 	c.store, err = cache.Open(cache.Config{Folder: t.TempDir()})
 	c.must(err)
@@ -46,9 +48,11 @@ func open(t *testing.T) *console {
 	c.must(err)
 	jobs := service.New(c.mirror, c.store, service.Options{Transfer: transfer.New(c.mirror, c.store, transfer.Options{}), Collector: collector})
 	transport := admin.InProcess(admin.New(c.mirror, admin.Options{Version: "v1", Jobs: jobs.Jobs(), Streams: jobs.Streams(), Storage: jobs.Storage}))
-	h, err := ui.New(transport, ui.Options{Sessions: c})
-	c.must(err)
-	c.handler = h.Around(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "registry") }))
+	pages := ui.New(transport, ui.Options{Sessions: c, Settings: func() (string, error) { return "offline: true # --offline", nil }})
+	guarded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		pages.ServeHTTP(w, r.WithContext(admin.WithAccess(r.Context(), c.access)))
+	})
+	c.handler = ui.Route(guarded, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "registry") }))
 	t.Cleanup(func() {
 		transport.Wait()
 		c.must(c.mirror.Close(context.Background()))
@@ -57,18 +61,26 @@ func open(t *testing.T) *console {
 	return c
 }
 
-// Identify, Login and Logout implement [ui.Sessions].
-func (c *console) Identify(r *http.Request) (context.Context, ui.User) { return r.Context(), c.user }
+// rights are what a client may do in every repository. It implements [admin.Rights].
+type rights []registry.Action
 
+func (r rights) Allows(action registry.Action, _ mirror.Repo) bool { return slices.Contains(r, action) }
+func (r rights) AllowsAny(action registry.Action) bool             { return slices.Contains(r, action) }
+
+// Login, LoginByLink and Logout implement [ui.Sessions].
 func (c *console) Login(_ http.ResponseWriter, _ *http.Request, name, password string) error {
 	if password != "correct" {
 		return mirror.Errorf(mirror.CodeUnauthorized, "wrong name or password")
 	}
-	c.user.Name = name
+	c.access.User = name
 	return nil
 }
 
-func (c *console) Logout(http.ResponseWriter, *http.Request) { c.user.Name = "" }
+func (c *console) LoginByLink(w http.ResponseWriter, r *http.Request, secret string) error {
+	return c.Login(w, r, "link", secret)
+}
+
+func (c *console) Logout(http.ResponseWriter, *http.Request) { c.access = admin.Access{CanLogIn: true} }
 
 func (c *console) must(err error) {
 	c.t.Helper()

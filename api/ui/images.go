@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,20 +17,19 @@ const pageSize = 100
 // imageFilter selects and orders images. It is the query of the page.
 type imageFilter struct {
 	Text, State, Origin, Sort string
-	Folder                    string // names that begin with it and a slash, or are it
-	Page                      int    // from 1
+	Folder                    string // a repository, or the first parts of the names of several
+	After                     string // continues a list; see [admin.ImagePage.Next]
 }
 
 // The values of a filter; the first is the default.
 var (
-	imageStates  = []string{"", "complete", "incomplete", "pinned"}
+	imageStates  = []string{"", "incomplete", "pinned"}
 	imageOrigins = []string{"", string(mirror.Pushed), string(mirror.Mirrored), string(mirror.Imported)}
 	imageSorts   = []string{"name", "size", "used", "unused", "updated"}
 )
 
 func readFilter(query url.Values) imageFilter {
-	page, _ := strconv.Atoi(query.Get("page"))
-	f := imageFilter{Text: strings.TrimSpace(query.Get("q")), Folder: strings.Trim(query.Get("in"), "/"), Page: max(page, 1)}
+	f := imageFilter{Text: strings.TrimSpace(query.Get("q")), Folder: strings.Trim(query.Get("in"), "/"), After: query.Get("after")}
 	for _, choice := range []struct {
 		to      *string
 		key     string
@@ -45,13 +43,13 @@ func readFilter(query url.Values) imageFilter {
 	return f
 }
 
-// Active reports whether the filter leaves out anything.
-func (f imageFilter) Active() bool { return f.Text+f.State+f.Origin+f.Folder != "" }
+// active reports whether the filter leaves out anything.
+func (f imageFilter) active() bool { return f.Text+f.State+f.Origin+f.Folder != "" }
 
 // link returns the address of the list with this filter.
 func (f imageFilter) link() string {
 	query := url.Values{}
-	for key, value := range map[string]string{"q": f.Text, "state": f.State, "origin": f.Origin, "in": f.Folder} {
+	for key, value := range map[string]string{"q": f.Text, "state": f.State, "origin": f.Origin, "in": f.Folder, "after": f.After} {
 		if value != "" {
 			query.Set(key, value)
 		}
@@ -59,19 +57,50 @@ func (f imageFilter) link() string {
 	if f.Sort != imageSorts[0] {
 		query.Set("sort", f.Sort)
 	}
-	if f.Page > 1 {
-		query.Set("page", strconv.Itoa(f.Page))
-	}
 	return address("images", query)
 }
 
-// accepts reports whether the filter selects an image, apart from its state.
-func (f imageFilter) accepts(row *imageRow) bool {
-	text := strings.ToLower(f.Text)
-	return (text == "" || strings.Contains(strings.ToLower(row.Display), text) || strings.Contains(strings.ToLower(row.Reference), text)) &&
-		(f.Origin == "" || string(row.Origin) == f.Origin) &&
-		(f.Folder == "" || row.Name == f.Folder || strings.HasPrefix(row.Name, f.Folder+"/")) &&
-		(f.State == "" || f.State == "complete" && row.Complete || f.State == "incomplete" && !row.Complete || f.State == "pinned" && row.Pinned)
+// in returns the filter at the beginning of a folder.
+func (f imageFilter) in(folder string) imageFilter {
+	f.Folder, f.After = folder, ""
+	return f
+}
+
+// query returns the request for the page of images.
+func (f imageFilter) query() admin.PageQuery {
+	q := admin.PageQuery{Sort: mirror.ImageSort(f.Sort), Limit: pageSize, After: f.After}
+	if f.Sort == "unused" {
+		q.Sort, q.Reverse = mirror.SortByUse, true
+	}
+	q.Match, q.Incomplete, q.Pinned = f.patterns(), f.State == "incomplete", f.State == "pinned"
+	if f.Origin != "" {
+		q.Origins = []string{f.Origin}
+	}
+	return q
+}
+
+// patterns returns the patterns for a search: one that the user wrote, or those for names that contain the text.
+func (f imageFilter) patterns() []string {
+	within := "**"
+	if f.Folder != "" {
+		within = f.Folder
+	}
+	switch {
+	case f.Text == "" && f.Folder == "":
+		return nil
+	case f.Text == "":
+		return []string{f.Folder}
+	case admin.IsPattern(f.Text) && f.Folder == "":
+		return []string{f.Text}
+	case strings.HasPrefix(f.Text, "sha256:"):
+		return []string{within + "@" + f.Text}
+	}
+	part := strings.Trim(f.Text, "/*")
+	patterns := []string{within + ":*" + part + "*"}
+	if f.Folder == "" {
+		return append(patterns, "**/*"+strings.ToLower(part)+"*")
+	}
+	return append(patterns, within+"/**/*"+strings.ToLower(part)+"*", within+"/**:*"+part+"*")
 }
 
 // imageRow is one name, with the platforms that it has.
@@ -95,13 +124,15 @@ type imagePlatform struct {
 // imagesData is what the list of images shows.
 type imagesData struct {
 	Filter                 imageFilter
+	Filtered               bool // the filter leaves out something
 	States, Origins, Sorts []string
 	All                    string // address of the list without a folder
-	Crumbs                 []folderLink
-	Folders                []folderLink
+	Crumbs, Folders        []folderLink
+	MoreFolders            int // that are not listed
 	Rows                   []imageRow
-	Total, First, Last     int
-	Previous, Next         string
+	Total                  int // images that the filter selects, each platform counted; -1 if it is unknown
+	Surveyed               time.Time
+	First, Next            string // addresses of pages of the list; "" for none
 	Select                 bool
 }
 
@@ -111,41 +142,44 @@ type folderLink struct {
 	Count      int
 }
 
+// maxFolders is how many folders the list shows.
+const maxFolders = 60
+
 func imagesPage(r *request) (any, error) {
 	f := readFilter(r.URL.Query())
-	rows, err := readImages(r, admin.Query{})
+	found, err := r.admin.ImagePage(r.Context(), f.query())
 	if err != nil {
 		return nil, err
 	}
-	rows = slices.DeleteFunc(rows, func(row imageRow) bool { return !f.accepts(&row) })
-	sortImages(rows, f.Sort)
 	d := imagesData{
-		Filter: f, States: imageStates, Origins: imageOrigins, Sorts: imageSorts, Total: len(rows), Select: r.user.Admin || r.user.Delete,
+		Filter: f, Filtered: f.active(), States: imageStates, Origins: imageOrigins, Sorts: imageSorts, Surveyed: found.Surveyed,
+		Rows: groupImages(found.Images), Total: -1, All: f.in("").link(), Select: r.user.Admin || r.user.Delete,
 	}
-	d.All, d.Crumbs, d.Folders = folders(f, rows)
-	start := min((f.Page-1)*pageSize, len(rows))
-	end := min(start+pageSize, len(rows))
-	d.Rows, d.First, d.Last = rows[start:end], start+1, end
-	if start > 0 {
-		d.Previous = f.onPage(f.Page - 1).link()
-	}
-	if end < len(rows) {
-		d.Next = f.onPage(f.Page + 1).link()
-	}
-	return d, nil
-}
-
-func (f imageFilter) onPage(n int) imageFilter {
-	f.Page = n
-	return f
-}
-
-// readImages returns the images of a query, with the platforms of each together.
-func readImages(r *request, query admin.Query) (rows []imageRow, err error) {
-	for image, err := range r.admin.Images(r.Context(), query) {
+	switch {
+	case found.Matches != nil:
+		d.Total = *found.Matches
+	case !f.active():
+		counts, err := r.admin.ImageCounts(r.Context())
 		if err != nil {
 			return nil, err
 		}
+		d.Total = counts.Images
+	}
+	if found.Next != "" {
+		next := f
+		next.After = found.Next
+		d.Next = next.link()
+	}
+	if f.After != "" {
+		d.First = f.in(f.Folder).link()
+	}
+	err = d.addFolders(r, f)
+	return d, err
+}
+
+// groupImages puts the platforms of each image together that follow each other.
+func groupImages(images []admin.Image) (rows []imageRow) {
+	for _, image := range images {
 		if n := len(rows); n == 0 || rows[n-1].Reference != image.Reference {
 			rows = append(rows, imageRow{
 				Reference: image.Reference, Name: image.Name, Display: displayName(image), Origin: image.Origin, Updated: image.Updated, Complete: true,
@@ -153,7 +187,7 @@ func readImages(r *request, query admin.Query) (rows []imageRow, err error) {
 		}
 		rows[len(rows)-1].add(image)
 	}
-	return rows, nil
+	return rows
 }
 
 // add adds a platform.
@@ -168,49 +202,19 @@ func (row *imageRow) add(image admin.Image) {
 	}
 }
 
-// sortImages orders images, which are sorted by name.
-func sortImages(rows []imageRow, by string) {
-	order := map[string]func(a, b imageRow) int{
-		"size":    func(a, b imageRow) int { return cmp.Compare(b.Size, a.Size) },
-		"used":    func(a, b imageRow) int { return b.LastUsed.Compare(a.LastUsed) },
-		"unused":  func(a, b imageRow) int { return a.LastUsed.Compare(b.LastUsed) },
-		"updated": func(a, b imageRow) int { return b.Updated.Compare(a.Updated) },
-	}[by]
-	if order != nil {
-		slices.SortStableFunc(rows, order)
-	}
-}
-
-// folders returns the folders above and directly below the folder of a filter, with the number of images in each.
-func folders(f imageFilter, rows []imageRow) (all string, above, below []folderLink) {
-	at := f.onPage(1)
-	in := func(folder string) string {
-		at.Folder = folder
-		return at.link()
-	}
+// addFolders adds the folders above the folder of a filter, and those directly below it.
+func (d *imagesData) addFolders(r *request, f imageFilter) error {
 	if f.Folder != "" {
 		parts := strings.Split(f.Folder, "/")
 		for i, part := range parts {
-			link := folderLink{Name: part}
-			if i < len(parts)-1 {
-				link.Link = in(strings.Join(parts[:i+1], "/"))
-			}
-			above = append(above, link)
+			d.Crumbs = append(d.Crumbs, folderLink{Name: part, Link: f.in(strings.Join(parts[:i+1], "/")).link()})
 		}
+		d.Crumbs[len(parts)-1].Link = "" // it is open
 	}
-	counts := map[string]int{}
-	for _, row := range rows {
-		rest := row.Name
-		if f.Folder != "" {
-			rest = strings.TrimPrefix(strings.TrimPrefix(row.Name, f.Folder), "/")
-		}
-		if part, _, _ := strings.Cut(rest, "/"); part != "" {
-			counts[part]++
-		}
+	below, err := r.admin.Folders(r.Context(), f.Folder)
+	d.MoreFolders = max(0, len(below)-maxFolders)
+	for _, folder := range below[:len(below)-d.MoreFolders] {
+		d.Folders = append(d.Folders, folderLink{folder.Name, f.in(strings.TrimPrefix(f.Folder+"/"+folder.Name, "/")).link(), folder.Images})
 	}
-	for part, n := range counts {
-		below = append(below, folderLink{Name: part, Link: in(strings.TrimPrefix(f.Folder+"/"+part, "/")), Count: n})
-	}
-	slices.SortFunc(below, func(a, b folderLink) int { return strings.Compare(a.Name, b.Name) })
-	return in(""), above, below
+	return err
 }

@@ -2,12 +2,16 @@ package ui_test
 
 import (
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"airmirror/api/admin"
+	"airmirror/api/registry"
 	"airmirror/mirror"
 )
 
@@ -34,20 +38,54 @@ func TestImageList(t *testing.T) {
 		has, not string
 	}{
 		{"", "121 images", "No stored image"},
-		{"", "team/app:v098", "team/app:v099"}, // the second page begins with it
-		{"page=2", "team/app:v099", "team/app:v098"},
-		{"q=BUSY", "library/busybox:1", "team/app"},
+		{"", "team/app:v098", "team/app:v099"}, // busybox is the first of a hundred
+		{"q=BUSY", "library/busybox:1", "team/app:"},
+		{"q=v11", "team/app:v119", "team/app:v098"},
+		{"q=app:v00", "team/app:v009", "team/app:v010"},
+		{"q=team/**:v01*", "team/app:v019", "team/app:v020"},
 		{"state=incomplete", "library/busybox:1", "team/app:v"},
-		{"state=complete", "120 images", "busybox:1"},
 		{"origin=pushed", "No stored image matches.", "busybox:1"},
-		{"in=team", "120 images", "busybox:1"},
-		{"in=team&page=2", "team/app:v119", "team/app:v099"},
+		{"in=team", "team/app:v000", "busybox:1"},
+		{"in=team&q=v11", "team/app:v110", "team/app:v100"},
+		{"in=team/app&q=v11", "team/app:v110", "team/app:v100"},
+		{"in=library&q=busy", "library/busybox:1", "team/app:"},
 		{"sort=updated", "library/busybox:1", "team/app:v000"},
+		{"q=[", "NAME_INVALID", "<table"},
 	} {
 		a := c.get("images?" + test.query)
-		a.shows(t, http.StatusOK, test.has)
+		a.shows(t, a.StatusCode, test.has)
 		if strings.Contains(a.body, test.not) {
 			t.Errorf("images?%s shows %s", test.query, test.not)
+		}
+	}
+}
+
+// TestImageListContinues follows the links from page to page: each image is listed once.
+func TestImageListContinues(t *testing.T) {
+	c := open(t)
+	for i := range 250 {
+		c.push("team/app", fmt.Sprintf("v%03d", i), true)
+	}
+	for _, sort := range []string{"name", "unused"} {
+		seen := map[string]int{}
+		pages := 0
+		for address := "images?in=team&sort=" + sort; address != ""; pages++ {
+			body := c.get(address).body
+			for _, found := range regexp.MustCompile(`name="ref" value="([^"]*)"`).FindAllStringSubmatch(body, -1) {
+				seen[found[1]]++
+			}
+			address = ""
+			if next := regexp.MustCompile(`rel="next" href="([^"]*)"`).FindStringSubmatch(body); next != nil {
+				address = html.UnescapeString(next[1])
+			}
+		}
+		if pages != 3 || len(seen) != 250 {
+			t.Errorf("by %s, %d pages list %d images", sort, pages, len(seen))
+		}
+		for ref, n := range seen {
+			if n != 1 {
+				t.Errorf("by %s, %s is listed %d times", sort, ref, n)
+			}
 		}
 	}
 }
@@ -87,7 +125,7 @@ func TestPin(t *testing.T) {
 func TestReaderSeesNoChanges(t *testing.T) {
 	c := open(t)
 	c.push("library/alpine", "3", true)
-	c.user.Admin, c.user.Delete = false, false
+	c.access = admin.Access{User: "bob", Rights: rights{registry.Pull}}
 	if body := c.get("images").body; strings.Contains(body, `name="action" value="delete"`) || strings.Contains(body, `type="checkbox" name="ref"`) {
 		t.Error("the list offers changes")
 	}

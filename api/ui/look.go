@@ -3,7 +3,7 @@ package ui
 import (
 	"embed"
 	"fmt"
-	"html/template"
+	template "github.com/DataDog/datadog-agent/pkg/template/html"
 	"io/fs"
 	"path"
 	"strings"
@@ -22,20 +22,21 @@ type look struct {
 // shared are the templates that every page can use.
 var shared = []string{"templates/layout.html", "templates/partials.html"}
 
-func newLooks() (map[string]*look, error) {
+// newLooks returns the looks of all languages. The files are part of the program, and the tests read all of them.
+func newLooks() map[string]*look {
 	looks := map[string]*look{}
 	for _, language := range languages {
 		t, err := readTexts(language)
-		if err != nil {
-			return nil, err
-		}
 		l := &look{texts: t, language: language, pages: map[string]*template.Template{}}
-		if err := l.parse(); err != nil {
-			return nil, err
+		if err == nil {
+			err = l.parse()
+		}
+		if err != nil {
+			panic(err)
 		}
 		looks[language] = l
 	}
-	return looks, nil
+	return looks
 }
 
 // parse parses the templates. Those of a page define "content".

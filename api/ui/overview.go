@@ -12,13 +12,14 @@ const maxIncomplete = 8
 
 // overviewData is what the overview shows.
 type overviewData struct {
-	Status                       admin.Status
-	Images, Complete, Incomplete int
-	Some                         []incompleteImage // the first incomplete images
-	Upstreams                    []upstreamRow
-	DiskUsed                     int64
-	DiskState                    string // "ok", "warn" or "bad"; "" if the disk is unknown
-	Defects                      int    // that the last verification found and did not repair
+	Status    admin.Status
+	Limited   bool // the client may not see the state of the mirror
+	Counts    mirror.ImageCounts
+	Some      []incompleteImage // the first incomplete images
+	Upstreams []upstreamRow
+	DiskUsed  int64
+	DiskState string // "ok", "warn" or "bad"; "" if the disk is unknown
+	Defects   int    // that the last verification found and did not repair
 }
 
 // incompleteImage is an image that cannot run without a network, and why.
@@ -37,21 +38,26 @@ type upstreamRow struct {
 
 func overviewPage(r *request) (any, error) {
 	status, err := r.admin.Status(r.Context())
-	if err != nil {
+	d := overviewData{Status: status, Limited: !r.user.Admin}
+	if err != nil && (r.user.Admin || !isDenied(err)) {
 		return nil, err
 	}
-	d := overviewData{Status: status}
-	for image, err := range r.admin.Images(r.Context(), admin.Query{}) {
+	if d.Limited { // a user who may not see the state still sees its images
+		mode, err := r.admin.Mode(r.Context())
 		if err != nil {
 			return nil, err
 		}
-		d.Images++
-		if image.Complete {
-			d.Complete++
-			continue
+		status.Mode = mode.Mode
+	}
+	if d.Counts, err = r.admin.ImageCounts(r.Context()); err != nil {
+		return nil, err
+	}
+	if d.Counts.Incomplete > 0 {
+		page, err := r.admin.ImagePage(r.Context(), admin.PageQuery{Query: admin.Query{Incomplete: true}, Limit: maxIncomplete})
+		if err != nil {
+			return nil, err
 		}
-		d.Incomplete++
-		if len(d.Some) < maxIncomplete {
+		for _, image := range page.Images {
 			d.Some = append(d.Some, explain(image, status))
 		}
 	}
@@ -87,6 +93,8 @@ func explain(image admin.Image, status admin.Status) incompleteImage {
 		i.Why, i.Detail = "unreadable", image.Error
 	case status.Mode == mirror.Offline:
 		i.Why = "offline"
+	case at < 0 && status.Upstreams == nil:
+		i.Why = "partly"
 	case at < 0:
 		i.Why = "noUpstream"
 	case status.Upstreams[at].Down:

@@ -2,7 +2,6 @@ package ui
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 	"go.uber.org/zap"
 
 	"airmirror/api/admin"
-	"airmirror/api/registry"
 	"airmirror/mirror"
 )
 
@@ -58,12 +56,12 @@ type outcome struct {
 // request is a request for a page.
 type request struct {
 	*http.Request
-	w        http.ResponseWriter
-	admin    *admin.Client
-	user     User
-	sessions Sessions
-	look     *look
-	page     page
+	w     http.ResponseWriter
+	admin *admin.Client
+	user  user
+	opts  *Options
+	look  *look
+	page  page
 }
 
 // view is what the layout of a page shows.
@@ -73,7 +71,7 @@ type view struct {
 	Assets   string
 	Language string
 	Theme    string
-	User     User
+	User     user
 	Mode     admin.Mode
 	Notice   string
 	Back     string // address of this page relative to the console
@@ -93,13 +91,10 @@ type navItem struct {
 const maxForm = 4 << 20
 
 func (h *Handler) servePage(w http.ResponseWriter, r *http.Request, name string) {
-	sessions := h.opts.Sessions
-	if sessions == nil {
-		sessions = anonymous{}
-	}
-	ctx, user := sessions.Identify(r)
 	p, known := h.pages[name]
-	req := &request{Request: r.WithContext(ctx), w: w, admin: h.admin, user: user, sessions: sessions, look: h.looks[languageOf(r)], page: p}
+	req := &request{
+		Request: r, w: w, admin: h.admin, user: userOf(admin.AccessOf(r.Context())), opts: &h.opts, look: h.looks[languageOf(r)], page: p,
+	}
 	if !known {
 		h.fail(req, mirror.Errorf(mirror.CodeNameUnknown, "the console has no page %q", name))
 		return
@@ -223,20 +218,6 @@ func (r *request) notice() string {
 		return ""
 	}
 	return r.look.count(key, n)
-}
-
-// Context returns the context for requests to the admin API, with the rights of the client.
-func (r *request) Context() context.Context { return r.Request.Context() }
-
-// needAdmin returns an error unless the client may administer the mirror.
-func (r *request) needAdmin() error {
-	switch {
-	case r.user.Admin:
-		return nil
-	case r.user.Name == "":
-		return mirror.Errorf(mirror.CodeUnauthorized, "only administrators of this mirror may do this")
-	}
-	return mirror.Errorf(mirror.CodeDenied, "%s may not do this: it needs the right %s for all repositories", r.user.Name, registry.Admin)
 }
 
 // address returns the address of a page with the parameters of a query, without some of them.

@@ -1,35 +1,38 @@
 package ui
 
 import (
-	"context"
 	"net/http"
+
+	"airmirror/api/admin"
+	"airmirror/api/registry"
 )
 
-// Sessions identifies the clients of the console, and signs users in and out.
+// Sessions logs users in and out. Package auth implements it.
 type Sessions interface {
-	// Identify returns who sent a request, and a context with which the admin API allows what that client may do.
-	Identify(r *http.Request) (context.Context, User)
 	// Login begins a session of a user, with a cookie in the answer. The error says why not.
 	Login(w http.ResponseWriter, r *http.Request, name, password string) error
+	// LoginByLink begins a session for the secret of a one-time link.
+	LoginByLink(w http.ResponseWriter, r *http.Request, secret string) error
 	// Logout ends the session of the client.
 	Logout(w http.ResponseWriter, r *http.Request)
 }
 
-// User is a client of the console.
-type User struct {
-	Name string // "" if the client is anonymous
-	// Admin says that the client may administer the mirror, and Delete that it may delete images of any repository. Pages
-	// offer only what a client may do. The admin API decides.
-	Admin, Delete bool
-	// CanLogin says that the mirror has users.
-	CanLogin bool
+// user is a client of the console. Pages offer only what it may do. The admin API decides.
+type user struct {
+	Name          string // "" if the client is anonymous
+	Admin, Delete bool   // it may administer the mirror, and delete images in some repository
+	CanLogin      bool   // a login may give it more rights
 }
 
-// anonymous is the [Sessions] of a mirror without any: nobody may change anything.
-type anonymous struct{}
+func userOf(a admin.Access) user {
+	return user{Name: a.User, Admin: a.IsAdmin(), Delete: a.AllowsAny(registry.Delete), CanLogin: a.CanLogIn}
+}
 
-func (anonymous) Identify(r *http.Request) (context.Context, User) { return r.Context(), User{} }
+// noSessions are the [Sessions] of a mirror where nobody can log in.
+type noSessions struct{}
 
-func (anonymous) Login(http.ResponseWriter, *http.Request, string, string) error { return errNoLogin }
+func (noSessions) Login(http.ResponseWriter, *http.Request, string, string) error { return errNoLogin }
 
-func (anonymous) Logout(http.ResponseWriter, *http.Request) {}
+func (noSessions) LoginByLink(http.ResponseWriter, *http.Request, string) error { return errNoLogin }
+
+func (noSessions) Logout(http.ResponseWriter, *http.Request) {}

@@ -70,7 +70,10 @@ func systemPage(r *request) (any, error) {
 		}
 		d.Endpoints = append(d.Endpoints, row)
 	}
-	return d, nil
+	if r.user.Admin && r.opts.Settings != nil {
+		d.Settings, err = r.opts.Settings()
+	}
+	return d, err
 }
 
 // setMode switches the mode of the mirror.

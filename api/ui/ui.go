@@ -11,6 +11,9 @@
 // All pages are one level below the console, and all links are relative. So the console also works below another path of
 // a reverse proxy, which needs no setting and no header for it.
 //
+// Templates cannot call methods: package html/template can, and so makes the linker keep all methods of the program, which
+// are 3 MB. The package that is used here is a copy of it without that.
+//
 // # Texts
 //
 // The texts of templates are in texts/LANGUAGE.json, by key. All languages have the same keys, and templates use only
@@ -31,8 +34,10 @@ const Path = "/console/"
 
 // Options configure a [Handler]. The zero value works.
 type Options struct {
-	// Sessions identifies clients; nil if all clients are anonymous.
+	// Sessions logs users in and out; nil if nobody can log in.
 	Sessions Sessions
+	// Settings returns the settings in effect for the users that may administer the mirror; nil shows none.
+	Settings func() (string, error)
 	// Log receives errors that are no fault of the client; nil logs nothing.
 	Log *zap.Logger
 }
@@ -47,28 +52,29 @@ type Handler struct {
 	cross *http.CrossOriginProtection
 }
 
-// New returns the console of the mirror whose admin API transport reaches, see [admin.InProcess]. The context of each
-// request to it is the one that [Sessions] returns.
-func New(transport http.RoundTripper, opts Options) (*Handler, error) {
+// New returns the console of the mirror whose admin API transport reaches, see [admin.InProcess]. Each request to the
+// console has the [admin.Access] of its client in its context, with which the console sends requests to the API.
+func New(transport http.RoundTripper, opts Options) *Handler {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
 	}
-	h := &Handler{admin: admin.NewClient(transport), opts: opts, pages: map[string]page{}, cross: http.NewCrossOriginProtection()}
+	if opts.Sessions == nil {
+		opts.Sessions = noSessions{}
+	}
+	h := &Handler{admin: admin.NewClient(transport), opts: opts, pages: map[string]page{}, looks: newLooks(), cross: http.NewCrossOriginProtection()}
 	for _, p := range allPages() {
 		h.pages[p.name] = p
 		h.order = append(h.order, p.name)
 	}
-	var err error
-	h.looks, err = newLooks()
-	return h, err
+	return h
 }
 
-// Around serves the console and passes all other requests to next. A browser that asks for / is sent to the console.
-func (h *Handler) Around(next http.Handler) http.Handler {
+// Route passes requests for the console to it, and all others to next. A browser that asks for / is sent to the console.
+func Route(console, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, Path):
-			h.ServeHTTP(w, r)
+			console.ServeHTTP(w, r)
 		case r.URL.Path == strings.TrimSuffix(Path, "/"), r.URL.Path == "/" && r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html"):
 			w.Header().Add("Vary", "Accept")
 			redirect(w, strings.TrimPrefix(Path, "/"))

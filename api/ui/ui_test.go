@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"airmirror/api/admin"
+	"airmirror/api/registry"
 	"airmirror/api/ui"
 )
 
@@ -127,19 +129,50 @@ func TestOtherSiteCannotPost(t *testing.T) {
 // TestLogin checks the form, a wrong password, and that the user returns to the page that needs a login.
 func TestLogin(t *testing.T) {
 	c := open(t)
-	c.user.Name = ""
+	c.access = admin.Access{CanLogIn: true, Rights: rights{registry.Pull}}
 	c.get("login?back=images").shows(t, http.StatusOK, `name="password"`, `name="back" value="images"`)
 	c.post("login", url.Values{"action": {"login"}, "name": {"ada"}, "password": {"wrong"}, "back": {"images"}}).
 		shows(t, http.StatusOK, "wrong name or password", `value="ada"`, `name="back" value="images"`)
 	a := c.post("login", url.Values{"action": {"login"}, "name": {"ada"}, "password": {"correct"}, "back": {"images"}})
-	if a.Header.Get("Location") != "images" || c.user.Name != "ada" {
-		t.Errorf("the login leads to %q as %q", a.Header.Get("Location"), c.user.Name)
+	if a.Header.Get("Location") != "images" || c.access.User != "ada" {
+		t.Errorf("the login leads to %q as %q", a.Header.Get("Location"), c.access.User)
 	}
 	c.get("").shows(t, http.StatusOK, "ada", "Log out")
 	c.post("login", url.Values{"action": {"logout"}})
-	if c.user.Name != "" {
+	if c.access.User != "" {
 		t.Error("the user is still logged in")
 	}
+}
+
+// TestLoginByLink checks that opening a one-time link shows a form, so that loading the address in advance does not use
+// it up, and that the form begins a session.
+func TestLoginByLink(t *testing.T) {
+	c := open(t)
+	c.access = admin.Access{Rights: rights{registry.Pull}}
+	c.get("login?link=correct").shows(t, http.StatusOK, `name="link" value="correct"`)
+	if c.access.User != "" {
+		t.Error("opening the link has used it")
+	}
+	c.post("login", url.Values{"action": {"login"}, "link": {"wrong"}}).shows(t, http.StatusOK, "UNAUTHORIZED")
+	c.post("login", url.Values{"action": {"login"}, "link": {"correct"}})
+	if c.access.User != "link" {
+		t.Error("the link begins no session")
+	}
+}
+
+// TestMissingRight checks what clients see that may not see a page: a form to log in, or which right is missing.
+func TestMissingRight(t *testing.T) {
+	c := open(t)
+	c.push("library/alpine", "3", true)
+	c.access = admin.Access{CanLogIn: true, Rights: rights{registry.Pull}}
+	if a := c.get("system"); a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != "login?back=system" {
+		t.Errorf("an anonymous client gets %d with the location %q", a.StatusCode, a.Header.Get("Location"))
+	}
+	c.get("").shows(t, http.StatusOK, "1<small> / 1</small>", "Log in")
+	c.access = admin.Access{User: "bob", Rights: rights{registry.Pull}}
+	c.get("system").shows(t, http.StatusForbidden, "DENIED", "bob may not administer this mirror")
+	c.access = admin.Access{User: "eve", Rights: rights{}}
+	c.get("images").shows(t, http.StatusForbidden, "eve may not pull")
 }
 
 // TestErrorPage checks that an error has a code, a sentence and a next step, in the language of the client.
@@ -153,7 +186,7 @@ func TestErrorPage(t *testing.T) {
 // TestSystem checks that the page shows the state, and switches the mode and read-only.
 func TestSystem(t *testing.T) {
 	c := open(t)
-	c.get("system").shows(t, http.StatusOK, "v1", `value="offline" checked`, "The mirror stores what clients push and pull.")
+	c.get("system").shows(t, http.StatusOK, "v1", `value="offline" checked`, "offline: true # --offline", "The mirror stores what clients push and pull.")
 	a := c.post("system", url.Values{"action": {"mode"}, "mode": {"auto"}})
 	c.get(a.Header.Get("Location")).shows(t, http.StatusOK, "The mode was set.", `value="auto" checked`)
 	a = c.post("system", url.Values{"action": {"read-only"}, "on": {"1"}})

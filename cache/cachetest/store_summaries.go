@@ -19,6 +19,14 @@ func testSummaries(s *storeTest) {
 		s.t.Fatal(err)
 	}
 
+	// The platform is recorded whether the config comes before its manifest or after.
+	const amd, arm = `{"architecture":"amd64","os":"linux"}`, ` {"os":"linux","architecture":"arm64","variant":"v8"}`
+	before := s.pushImage(repoA, mirror.Pushed, image{config: amd}, "before")
+	after := image{config: amd[:len(amd)-1] + `,"variant":"v3"}`}.manifest(mirror.Mirrored)
+	s.must(s.PutManifest(s.ctx, repoA, after, "after"))
+	s.receive(repoA, amd[:len(amd)-1]+`,"variant":"v3"}`)
+	spaced := s.pushImage(repoA, mirror.Pushed, image{config: arm}, "spaced")
+
 	config := digest.FromString("config")
 	wants := []struct {
 		ref  mirror.Ref
@@ -29,6 +37,9 @@ func testSummaries(s *storeTest) {
 		{mirror.Ref{Repo: repoA, Digest: whole.Digest}, mirror.Summary{Digest: whole.Digest, Origin: mirror.Pushed, Measured: true, Size: 11, Complete: true, Config: config}, false},
 		{mirror.Ref{Repo: repoB, Tag: "foreign"}, mirror.Summary{Digest: foreign.Digest, Origin: mirror.Mirrored, Measured: true, Size: 18, Missing: 13}, false},
 		{mirror.Ref{Repo: repoA, Tag: "artifact"}, mirror.Summary{Digest: artifact.Digest, Origin: mirror.Imported, Measured: true, Size: 3, Complete: true}, true},
+		{mirror.Ref{Repo: repoA, Tag: "before"}, mirror.Summary{Digest: before.Digest, Origin: mirror.Pushed, Measured: true, Size: 37, Complete: true, Platform: "linux/amd64"}, false},
+		{mirror.Ref{Repo: repoA, Tag: "after"}, mirror.Summary{Digest: after.Digest, Origin: mirror.Mirrored, Measured: true, Size: 52, Complete: true, Platform: "linux/amd64/v3"}, false},
+		{mirror.Ref{Repo: repoA, Tag: "spaced"}, mirror.Summary{Digest: spaced.Digest, Origin: mirror.Pushed, Measured: true, Size: 53, Complete: true, Config: digest.FromString(arm)}, false},
 		{mirror.Ref{Repo: repoA, Tag: "index"}, mirror.Summary{Digest: parent.Digest, Origin: mirror.Pushed}, false},
 	}
 	refs := []mirror.Ref{{Repo: repoA, Tag: "none"}, {Repo: repoB, Digest: whole.Digest}}

@@ -2,11 +2,13 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,11 +18,11 @@ import (
 
 // listConfig are the flags of `mirror ls`.
 type listConfig struct {
-	query     admin.Query
-	platforms []string
-	origins   []string
-	sort      string
-	format    string
+	query  admin.Query
+	sort   string
+	unused string // see --unused
+	limit  int
+	format string
 }
 
 func newListCommand() *cobra.Command {
@@ -52,11 +54,13 @@ others as for serve.`,
   mirror ls app@sha256:4f53a6
   mirror ls --incomplete --platform linux/arm64
   mirror ls --origin mirrored --sort used
+  mirror ls --sort size --limit 20
+  mirror ls --unused 90d
   mirror ls --json | jq -r '.[] | select(.complete | not) | .reference'`,
 		Args: patterns,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		c.query.Match = args
-		selected, err := c.selected(client.Images(cmd.Context(), c.query))
+		selected, err := c.images(cmd.Context(), client)
 		if err != nil {
 			return err
 		}
@@ -71,9 +75,12 @@ others as for serve.`,
 	})
 	f := cmd.Flags()
 	f.BoolVar(&c.query.Incomplete, "incomplete", false, "list only incomplete images")
-	f.StringSliceVar(&c.platforms, "platform", nil, "list only these platforms, `os/arch[/variant]`; repeatable")
-	f.StringSliceVar(&c.origins, "origin", nil, "list only images of this `origin`: pushed, mirrored or imported; repeatable")
+	f.BoolVar(&c.query.Pinned, "pinned", false, "list only pinned images")
+	f.StringVar(&c.unused, "unused", "", "list only images that were not used for this `time`, such as 36h or 30d")
+	f.StringSliceVar(&c.query.Platforms, "platform", nil, "list only these platforms, `os/arch[/variant]`; repeatable")
+	f.StringSliceVar(&c.query.Origins, "origin", nil, "list only images of this `origin`: pushed, mirrored or imported; repeatable")
 	f.StringVar(&c.sort, "sort", "", "sort by this `column`: name, size, used or updated; the largest or latest first (default name)")
+	f.IntVar(&c.limit, "limit", 0, "list at most this `number` of images (default all)")
 	f.StringVarP(&c.format, "output", "o", "", "output `format`: table, wide, json or yaml (default table)")
 	printsNames(f)
 	cmd.ValidArgsFunction = q.complete(0, listImages)
@@ -113,69 +120,50 @@ func countUnreadable(images iter.Seq2[admin.Image, error], n *int) iter.Seq2[adm
 
 // check validates the flags.
 func (c *listConfig) check() error {
-	for _, origin := range c.origins {
-		if !slices.Contains([]mirror.Origin{mirror.Pushed, mirror.Mirrored, mirror.Imported}, mirror.Origin(origin)) {
+	for _, origin := range c.query.Origins {
+		if _, err := mirror.ParseOrigin(origin); err != nil {
 			return fmt.Errorf("--origin %s: want pushed, mirrored or imported", origin)
 		}
 	}
-	if _, err := mirror.ParsePlatforms(c.platforms); err != nil {
+	if _, err := mirror.ParsePlatforms(c.query.Platforms); err != nil {
 		return fmt.Errorf("--platform: %w", err)
 	}
-	if _, known := imageOrders[c.sort]; !known {
+	if _, err := mirror.ParseImageSort(c.sort); err != nil {
 		return fmt.Errorf("--sort %s: want name, size, used or updated", c.sort)
+	}
+	if c.limit < 0 {
+		return fmt.Errorf("--limit %d: want 1 or more", c.limit)
+	}
+	if c.unused != "" {
+		unused, err := mirror.ParseDuration(c.unused)
+		if err != nil {
+			return fmt.Errorf("--unused: %w", err)
+		}
+		c.query.UnusedSince = time.Now().Add(-time.Duration(unused))
 	}
 	return checkFormat(c.format)
 }
 
-// imageOrders are the orders of a list, by the value of --sort. Images are listed by name.
-var imageOrders = map[string]func(a, b admin.Image) int{
-	"":     nil,
-	"name": nil,
-	"size": func(a, b admin.Image) int { return compare(b.Size, a.Size) },
-	"used": func(a, b admin.Image) int { return b.LastUsed.Compare(a.LastUsed) },
-	"updated": func(a, b admin.Image) int {
-		return b.Updated.Compare(a.Updated)
-	},
-}
-
-func compare(a, b int64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-// selected returns the images that the flags select, in the order that they ask for.
-func (c *listConfig) selected(images iter.Seq2[admin.Image, error]) (iter.Seq2[admin.Image, error], error) {
-	platforms, err := mirror.ParsePlatforms(c.platforms)
+// images returns the images that the flags select, in the order that they ask for.
+func (c *listConfig) images(ctx context.Context, client *admin.Client) (iter.Seq2[admin.Image, error], error) {
+	order, err := mirror.ParseImageSort(c.sort)
 	if err != nil {
 		return nil, err
 	}
-	filtered := func(yield func(admin.Image, error) bool) {
-		for image, err := range images {
-			if err == nil && !c.accepts(image, platforms) {
-				continue
-			}
-			if !yield(image, err) {
-				return
-			}
-		}
+	if c.limit > 0 {
+		return c.pages(ctx, client, order), nil
 	}
-	order := imageOrders[c.sort]
-	if order == nil {
-		return filtered, nil
+	if order == mirror.SortByName {
+		return client.Images(ctx, c.query), nil
 	}
 	var all []admin.Image
-	for image, err := range filtered {
+	for image, err := range client.Images(ctx, c.query) {
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, image)
 	}
-	slices.SortStableFunc(all, order)
+	slices.SortStableFunc(all, func(a, b admin.Image) int { return order.Compare(a.Image, b.Image) })
 	return func(yield func(admin.Image, error) bool) {
 		for _, image := range all {
 			if !yield(image, nil) {
@@ -185,16 +173,28 @@ func (c *listConfig) selected(images iter.Seq2[admin.Image, error]) (iter.Seq2[a
 	}, nil
 }
 
-// accepts reports whether the flags select an image.
-func (c *listConfig) accepts(image admin.Image, platforms mirror.Platforms) bool {
-	if len(c.origins) > 0 && !slices.Contains(c.origins, string(image.Origin)) {
-		return false
+// pages yields as many images as --limit says, which the mirror selects and orders.
+func (c *listConfig) pages(ctx context.Context, client *admin.Client, order mirror.ImageSort) iter.Seq2[admin.Image, error] {
+	return func(yield func(admin.Image, error) bool) {
+		q := admin.PageQuery{Query: c.query, Sort: order}
+		for left := c.limit; left > 0; {
+			q.Limit = min(left, admin.MaxPage)
+			page, err := client.ImagePage(ctx, q)
+			if err != nil {
+				yield(admin.Image{}, err)
+				return
+			}
+			for _, image := range page.Images {
+				if !yield(image, nil) {
+					return
+				}
+			}
+			left -= len(page.Images)
+			if q.After = page.Next; q.After == "" {
+				return
+			}
+		}
 	}
-	if len(platforms) == 0 {
-		return true
-	}
-	own, err := mirror.ParsePlatforms([]string{image.Platform})
-	return err == nil && len(own) == 1 && platforms.Accept(own[0])
 }
 
 // print prints the images, or only their names.

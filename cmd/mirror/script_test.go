@@ -95,6 +95,9 @@ func fetch(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	for _, header := range args[2:] {
 		key, value, _ := strings.Cut(header, "=")
+		if key == "Host" {
+			req.Host = value
+		}
 		req.Header.Add(key, value)
 	}
 	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -17,7 +18,8 @@ type images struct {
 	wants   *wants
 	// ignoreNondistributable is [Options.IgnoreNondistributable].
 	ignoreNondistributable bool
-	incomplete             incompleteCounter
+	tasks                  *tasks
+	survey                 imageSurvey
 }
 
 // Images yields the stored images that match selects: one for each tag and platform, and for each image that was stored
@@ -35,9 +37,8 @@ func (i *images) Images(ctx context.Context, match mirror.ImageMatch) iter.Seq2[
 func (i *images) list(ctx context.Context, match mirror.ImageMatch, configs bool) iter.Seq2[mirror.Image, error] {
 	ctx = mirror.WithoutUsage(ctx)
 	return func(yield func(mirror.Image, error) bool) {
-		l, offset := imageLister{images: i, match: match, configs: configs}, mirror.WallClockOffset(i.store)
-		var err error
-		if l.pins, err = i.store.State(ctx, mirror.PinState); err != nil {
+		l, err := i.lister(ctx, match, configs)
+		if err != nil {
 			yield(mirror.Image{}, err)
 			return
 		}
@@ -47,8 +48,7 @@ func (i *images) list(ctx context.Context, match mirror.ImageMatch, configs bool
 				return
 			}
 			for _, image := range page {
-				image.Updated, image.LastUsed = mirror.WallClockTime(image.Updated, offset), mirror.WallClockTime(image.LastUsed, offset)
-				if !yield(image, nil) {
+				if !yield(l.byWallClock(image), nil) {
 					return
 				}
 			}
@@ -61,7 +61,21 @@ type imageLister struct {
 	*images
 	match   mirror.ImageMatch
 	pins    map[string][]byte
-	configs bool // read configs
+	configs bool          // read configs
+	offset  time.Duration // see [mirror.WallClockOffset]
+}
+
+// lister returns a lister of the images that match selects.
+func (i *images) lister(ctx context.Context, match mirror.ImageMatch, configs bool) (l imageLister, err error) {
+	l = imageLister{images: i, match: match, configs: configs, offset: mirror.WallClockOffset(i.store)}
+	l.pins, err = i.store.State(ctx, mirror.PinState)
+	return l, err
+}
+
+// byWallClock returns an image with the times of the wall clock.
+func (l imageLister) byWallClock(image mirror.Image) mirror.Image {
+	image.Updated, image.LastUsed = mirror.WallClockTime(image.Updated, l.offset), mirror.WallClockTime(image.LastUsed, l.offset)
+	return image
 }
 
 // pinned reports whether a name, or one of the digests that it stands for, is pinned.
@@ -91,6 +105,7 @@ func (l imageLister) ofName(ctx context.Context, name imageName, sum mirror.Summ
 	case sum.Measured:
 		image.Pinned = l.pinned(name.Repo, image.Tag, image.Digest)
 		setSummary(&image, sum)
+		image.Platform = sum.Platform
 		var err error
 		if sum.Config != "" {
 			image.Platform, err = l.readPlatform(ctx, sum.Config)

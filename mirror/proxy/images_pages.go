@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,7 +24,7 @@ type imageName struct {
 func (l imageLister) pages(ctx context.Context) iter.Seq2[[]imageName, error] {
 	return func(yield func([]imageName, error) bool) {
 		var page []imageName
-		for name, err := range l.names(ctx) {
+		for name, err := range l.namesAfter(ctx, mirror.Ref{}) {
 			if err != nil {
 				yield(nil, err)
 				return
@@ -42,41 +43,60 @@ func (l imageLister) pages(ctx context.Context) iter.Seq2[[]imageName, error] {
 	}
 }
 
-// names yields all names that may be selected.
-func (l imageLister) names(ctx context.Context) iter.Seq2[imageName, error] {
+// namesAfter yields all names that may be selected and come after a name, which need not exist; all for the zero value.
+func (l imageLister) namesAfter(ctx context.Context, after mirror.Ref) iter.Seq2[imageName, error] {
 	return func(yield func(imageName, error) bool) {
-		for repo, err := range mirror.AllRepos(ctx, l.store) {
-			if err == nil && l.match.Repo != nil && !l.match.Repo(repo) {
-				continue
-			}
+		if after.Repo != (mirror.Repo{}) && !l.yieldNames(ctx, after, yield) {
+			return
+		}
+		from := ""
+		if after.Repo != (mirror.Repo{}) {
+			from = after.Repo.String()
+		}
+		for repo, err := range mirror.ReposAfter(ctx, l.store, from) {
 			if err != nil {
 				yield(imageName{}, err)
 				return
 			}
-			for name, err := range l.namesIn(ctx, repo) {
-				if err == nil && l.match.Name != nil && !l.match.Name(name.Ref) {
-					continue
-				}
-				if !yield(name, err) || err != nil {
-					return
-				}
+			if !l.yieldNames(ctx, mirror.Ref{Repo: repo}, yield) {
+				return
 			}
 		}
 	}
 }
 
-// namesIn yields the names of a repository.
-func (l imageLister) namesIn(ctx context.Context, repo mirror.Repo) iter.Seq2[imageName, error] {
+// yieldNames yields the names of a repository that may be selected and come after a name. It reports false after an error,
+// or if the caller stopped.
+func (l imageLister) yieldNames(ctx context.Context, after mirror.Ref, yield func(imageName, error) bool) bool {
+	if l.match.Repo != nil && !l.match.Repo(after.Repo) {
+		return true
+	}
+	for name, err := range l.namesIn(ctx, after) {
+		if err == nil && l.match.Name != nil && !l.match.Name(name.Ref) {
+			continue
+		}
+		if !yield(name, err) || err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// namesIn yields the names of a repository after one of them: tags, then roots without a tag.
+func (l imageLister) namesIn(ctx context.Context, after mirror.Ref) iter.Seq2[imageName, error] {
+	repo := after.Repo
 	return func(yield func(imageName, error) bool) {
-		for tag, err := range mirror.AllTags(ctx, l.store, repo) {
-			if mirror.CodeOf(err) == mirror.CodeNameUnknown { // it was deleted since
-				return
-			}
-			if !yield(imageName{Ref: mirror.Ref{Repo: repo, Tag: tag}}, err) || err != nil {
-				return
+		if after.Digest == "" {
+			for tag, err := range mirror.TagsAfter(ctx, l.store, repo, after.Tag) {
+				if mirror.CodeOf(err) == mirror.CodeNameUnknown { // it was deleted since
+					return
+				}
+				if !yield(imageName{Ref: mirror.Ref{Repo: repo, Tag: tag}}, err) || err != nil {
+					return
+				}
 			}
 		}
-		for root, err := range mirror.AllRoots(ctx, l.store, repo) {
+		for root, err := range mirror.RootsAfter(ctx, l.store, repo, after.Digest) {
 			if err == nil && root.Tagged {
 				continue
 			}
@@ -87,8 +107,15 @@ func (l imageLister) namesIn(ctx context.Context, repo mirror.Repo) iter.Seq2[im
 	}
 }
 
-// ofPage returns the images of names. An image that cannot be read is returned with the error.
+// ofPage returns the images of names.
 func (l imageLister) ofPage(ctx context.Context, page []imageName) (images []mirror.Image, err error) {
+	found, err := l.ofNames(ctx, page)
+	return slices.Concat(found...), err
+}
+
+// ofNames returns the images of each name. An image that cannot be read is returned with the error.
+func (l imageLister) ofNames(ctx context.Context, page []imageName) (images [][]mirror.Image, err error) {
+	images = make([][]mirror.Image, len(page))
 	refs := make([]mirror.Ref, len(page))
 	for i, name := range page {
 		refs[i] = name.Ref
@@ -104,9 +131,9 @@ func (l imageLister) ofPage(ctx context.Context, page []imageName) (images []mir
 			return nil, ctx.Err()
 		case mirror.CodeOf(err) == mirror.CodeManifestUnknown: // it was deleted since
 		case err != nil:
-			images = append(images, mirror.Image{Repo: name.Repo.String(), Tag: name.Tag, Root: name.Digest, Digest: sums[i].Digest, Error: err.Error()})
+			images[i] = []mirror.Image{{Repo: name.Repo.String(), Tag: name.Tag, Root: name.Digest, Digest: sums[i].Digest, Error: err.Error()}}
 		default:
-			images = append(images, found...)
+			images[i] = found
 		}
 	}
 	return images, nil

@@ -135,8 +135,8 @@ func (p *Proxy) Status() mirror.Status {
 	if p.upstream != nil {
 		status.Upstreams = p.upstream.Status()
 	}
-	incomplete, err := p.images.countIncomplete(p.tasks.ctx)
-	if status.Incomplete = incomplete; err != nil {
+	counts, err := p.ImageCounts(p.tasks.ctx, nil)
+	if status.Incomplete, status.Images = counts.Incomplete, counts; err != nil {
 		status.IncompleteError = err.Error()
 	}
 	return status
@@ -194,7 +194,7 @@ func assemble(store mirror.Store, upstream mirror.Upstream, opts Options) *Proxy
 		manifests: manifests, downloads: downloads, lists: p.lists, backfill: p.backfill, writes: p.writes, wants: p.wants,
 		tasks: p.tasks, ignoreNondistributable: opts.IgnoreNondistributable,
 	}
-	p.images = &images{store: store, content: p.content, wants: p.wants, ignoreNondistributable: opts.IgnoreNondistributable}
+	p.images = &images{store: store, content: p.content, wants: p.wants, tasks: p.tasks, ignoreNondistributable: opts.IgnoreNondistributable}
 	p.pins = &pins{store: store, content: p.content, log: log}
 	p.verifier = &verifier{
 		store: store, recovery: p.recovery, images: p.images, tasks: p.tasks, log: log,

@@ -52,6 +52,7 @@ type Config struct {
 	Verify          Verify   `yaml:"verify"`
 	Limits          Limits   `yaml:"limits"`
 	Metrics         Metrics  `yaml:"metrics"`
+	Console         Console  `yaml:"console"`
 	Audit           Audit    `yaml:"audit"`
 	Events          Events   `yaml:"events"`
 	LogLevel        string   `yaml:"logLevel" flag:"true"`
@@ -63,6 +64,12 @@ type Config struct {
 
 // Metrics configures where metrics are served.
 type Metrics struct {
+	Enabled bool   `yaml:"enabled"`
+	Listen  string `yaml:"listen"` // an address of its own; "" for the address that clients use
+}
+
+// Console configures where the web console is served.
+type Console struct {
 	Enabled bool   `yaml:"enabled"`
 	Listen  string `yaml:"listen"` // an address of its own; "" for the address that clients use
 }
@@ -82,6 +89,7 @@ func Default() Config {
 		Verify:  Verify{Rate: 10 << 20},
 		Limits:  Limits{Requests: 8192, OpenUploads: 10_000, MissesPerSecond: 200, StallTimeout: Duration(5 * time.Minute)},
 		Metrics: Metrics{Enabled: true},
+		Console: Console{Enabled: true},
 		Events:  Events{Queue: 64 << 20},
 	}
 }
@@ -96,6 +104,7 @@ func (c Config) Complete(origins settings.Origins) (Config, error) {
 	}{
 		{"listen", func() error { return checkAddress(c.Listen) }},
 		{"metrics.listen", func() error { return checkAddress(cmp.Or(c.Metrics.Listen, c.Listen)) }},
+		{"console.listen", func() error { return checkAddress(cmp.Or(c.Console.Listen, c.Listen)) }},
 		{"tls.redirectHTTP", func() error { return checkAddress(cmp.Or(c.TLS.RedirectHTTP, c.Listen)) }},
 		{"data", c.checkData},
 		{"trustedProxies", c.checkProxies},

@@ -23,10 +23,7 @@ func (s *server) serveAdmin(ctx context.Context) (stop func(deadline context.Con
 	}
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { cancel(admin.ErrShutdown) })
-	this := &admin.Server{
-		PID: os.Getpid(), Address: s.listener.Addr().String(), TLS: s.settings.TLS.Enabled(), Started: time.Now().UTC().Truncate(time.Second),
-	}
-	server := newHTTPServer(admin.Local(s.admin(this, s.details, s.reloader.reload, s.log)), otherConns, s.log)
+	server := newHTTPServer(admin.Local(s.api), otherConns, s.log)
 	server.BaseContext = func(net.Listener) context.Context { return base }
 	server.ConnContext = admin.WithPeerCredentials
 	done := make(chan struct{})
@@ -44,6 +41,14 @@ func (s *server) serveAdmin(ctx context.Context) (stop func(deadline context.Con
 		}
 		<-done
 	}
+}
+
+// newAPI returns the admin API of the server, for its socket and for the web console.
+func (s *server) newAPI() *admin.Handler {
+	this := &admin.Server{
+		PID: os.Getpid(), Address: s.listener.Addr().String(), TLS: s.settings.TLS.Enabled(), Started: time.Now().UTC().Truncate(time.Second),
+	}
+	return s.admin(this, s.details, s.reloader.reload, s.log)
 }
 
 // details returns what a status says of the server besides the mirror.

@@ -18,7 +18,7 @@ func CheckFiles(settings config.Loaded, log *zap.Logger) error {
 	if _, err := settings.Auth.InitialUser.ReadPassword(); err != nil {
 		return &Error{InvalidConfig, err}
 	}
-	if _, err := newGuard(settings.Config, log); err != nil {
+	if _, err := newGuard(settings.Config, nil, log); err != nil {
 		return err
 	}
 	if _, err := newUpstream(settings.Config, settings.Registries(), Options{}, log); err != nil {

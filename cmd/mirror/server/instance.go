@@ -14,6 +14,7 @@ import (
 	"airmirror/api/admin"
 	"airmirror/api/admin/service"
 	"airmirror/api/audit"
+	"airmirror/api/auth"
 	"airmirror/api/events"
 	"airmirror/api/registry"
 	"airmirror/cache"
@@ -58,6 +59,7 @@ type Instance struct {
 	collector *gc.Collector
 	audit     *audit.Log
 	uploads   *registry.OpenUploads
+	tokens    *auth.Tokens
 	service   *service.Service
 }
 
@@ -85,6 +87,9 @@ func Open(ctx context.Context, settings config.Loaded, opts Options) (*Instance,
 
 func (i *Instance) open(ctx context.Context) (err error) {
 	if i.events, err = i.openEvents(); err != nil {
+		return err
+	}
+	if i.tokens, err = auth.OpenTokens(ctx, i.store, i.log); err != nil {
 		return err
 	}
 	i.capacity = i.store.Capacity(func(total int64) int64 { return i.current().Limits.MinFreeOf(total) })
@@ -254,7 +259,7 @@ func (i *Instance) admin(server *admin.Server, details func(context.Context) adm
 		data = i.settings.Data
 	}
 	return admin.New(i.Proxy, admin.Options{
-		Version: i.opts.Version, Data: data, Server: server, Log: log, Reload: reload, OnChange: i.audit.Command,
+		Version: i.opts.Version, Data: data, Server: server, Log: log, Reload: reload, OnChange: i.audit.Command, Tokens: i.tokens,
 		Jobs: i.service.Jobs(), Streams: i.service.Streams(), Storage: i.service.Storage, Details: details,
 		StallTimeout: func() time.Duration { return time.Duration(i.current().Limits.StallTimeout) },
 	})

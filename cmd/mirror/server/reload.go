@@ -62,6 +62,7 @@ func newReloader(s *server, hangUp <-chan os.Signal, level zap.AtomicLevel) *rel
 		}},
 		{keys: []string{"auth."}, prepare: func(next config.Config) (func(), error) {
 			opts, err := next.Access(log)
+			opts.Tokens = i.tokens
 			if err != nil {
 				return nil, err
 			}

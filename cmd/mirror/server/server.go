@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"airmirror/api/admin"
 	"airmirror/api/auth"
 	"airmirror/api/registry"
 	"airmirror/cmd/mirror/config"
@@ -33,6 +34,8 @@ type server struct {
 	guard      *auth.Guard
 	monitoring *monitoring
 	reloader   *reloader
+	api        *admin.Handler
+	console    console
 
 	descriptors descriptors
 }
@@ -55,6 +58,11 @@ func Run(ctx context.Context, settings config.Loaded, version string, out io.Wri
 		return err
 	}
 	defer listener.Close()
+	console, err := newConsole(settings.Console)
+	if err != nil {
+		return err
+	}
+	defer console.close()
 	monitoring, err := newMonitoring(settings.Metrics, version, log)
 	if err != nil {
 		return err
@@ -74,13 +82,13 @@ func Run(ctx context.Context, settings config.Loaded, version string, out io.Wri
 	var guard *auth.Guard
 	if err = createInitialUser(settings.Config, log); err != nil {
 		err = &Error{InvalidConfig, err}
-	} else if guard, err = newGuard(settings.Config, log); err == nil {
+	} else if guard, err = newGuard(settings.Config, i.tokens, log); err == nil {
 		err = i.setMode(ctx)
 	}
 	if err != nil {
 		return errors.Join(err, i.Close(ctx))
 	}
-	s := &server{Instance: i, listener: listener, transport: transport, guard: guard, monitoring: monitoring, descriptors: divideDescriptors(openFileLimit())}
+	s := &server{Instance: i, listener: listener, transport: transport, guard: guard, monitoring: monitoring, console: console, descriptors: divideDescriptors(openFileLimit())}
 	s.descriptors.warn(settings.Limits.Requests, log)
 	s.reloader = newReloader(s, hangUp, level)
 	banner := newLogWriter(out, nil)
@@ -108,6 +116,7 @@ func (i *Instance) setMode(ctx context.Context) error {
 // serve serves clients until ctx ends, then waits for transfers until the shutdown timeout.
 func (s *server) serve(ctx context.Context) error {
 	log := s.log
+	s.api = s.newAPI()
 	clients := s.newClientServer()
 	go s.monitoring.serve(ctx)
 	go s.reloader.follow(ctx)
@@ -115,8 +124,13 @@ func (s *server) serve(ctx context.Context) error {
 	stopAdmin := s.serveAdmin(ctx)
 	stopCollector := s.serveCollector(ctx)
 	stopCompaction := s.compactIndex(ctx)
-	failed := make(chan error, 1)
-	go func() { failed <- s.transport.serve(clients) }()
+	failed := make(chan error, 2)
+	s.transport.prepareServer(clients)
+	go func() { failed <- s.transport.serve(clients, s.listener) }()
+	if own := s.console.listener; own != nil {
+		go func() { failed <- s.transport.serve(clients, own) }()
+		log.Info("serving the console", zap.Stringer("address", own.Addr()))
+	}
 	log.Info("serving", zap.Stringer("address", s.listener.Addr()), zap.String("data", s.settings.Data), zap.String("mode", string(s.Proxy.Mode())),
 		zap.String("access", s.guard.Summary()))
 	if warning := s.settings.OpenLogins(); warning != "" {
@@ -151,12 +165,12 @@ func (s *server) newClientServer() *http.Server {
 	api := registry.New(s.Proxy, registry.Options{
 		NoDelete: func() bool { return !s.current().AllowDelete }, Authorizer: s.guard, OpenUploads: s.uploads, Log: s.log,
 	})
-	clients := newHTTPServer(s.monitoring.handler(s.guard.Handler(api), s), s.descriptors.connLimits(), s.log)
+	clients := newHTTPServer(s.monitoring.handler(s.withConsole(s.guard.Handler(api)), s), s.descriptors.connLimits(), s.log)
 	if timeout := s.settings.Limits.StallTimeout; timeout > 0 {
 		clients.HTTP2 = &http.HTTP2Config{WriteByteTimeout: time.Duration(timeout)}
 	}
 	clients.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		return mirror.WithClient(ctx, conn.RemoteAddr())
+		return s.console.withConn(mirror.WithClient(ctx, conn.RemoteAddr()), conn)
 	}
 	return clients
 }
@@ -174,8 +188,9 @@ func (s *server) serveCollector(ctx context.Context) (stop func()) {
 }
 
 // newGuard returns the access control.
-func newGuard(c config.Config, log *zap.Logger) (*auth.Guard, error) {
+func newGuard(c config.Config, tokens *auth.Tokens, log *zap.Logger) (*auth.Guard, error) {
 	opts, err := c.Access(log)
+	opts.Tokens = tokens
 	if err != nil {
 		return nil, &Error{InvalidConfig, err}
 	}

@@ -14,15 +14,14 @@ import (
 	"airmirror/cmd/mirror/config"
 )
 
-// transport serves clients on a listener, with or without TLS.
+// transport serves clients with or without TLS.
 type transport struct {
-	listener net.Listener
-	certs    *certs.Watcher // nil without TLS
+	certs *certs.Watcher // nil without TLS
 }
 
-// newTransport returns the transport for listener. With tls.redirectHTTP, it redirects plain HTTP until ctx ends.
+// newTransport returns the transport of a server. With tls.redirectHTTP, it redirects plain HTTP to listener until ctx ends.
 func newTransport(ctx context.Context, c config.TLS, listener net.Listener, log *zap.Logger) (transport, error) {
-	t := transport{listener: listener}
+	t := transport{}
 	if !c.Enabled() {
 		return t, nil
 	}
@@ -40,13 +39,19 @@ func newTransport(ctx context.Context, c config.TLS, listener net.Listener, log 
 	return t, nil
 }
 
-// serve serves clients until server is shut down.
-func (t transport) serve(server *http.Server) error {
-	if t.certs == nil {
-		return server.Serve(t.listener)
+// prepareServer sets the certificates of a server, before it serves.
+func (t transport) prepareServer(server *http.Server) {
+	if t.certs != nil {
+		server.TLSConfig = t.certs.Config()
 	}
-	server.TLSConfig = t.certs.Config()
-	return server.ServeTLS(t.listener, "", "")
+}
+
+// serve serves clients on a listener until server is shut down.
+func (t transport) serve(server *http.Server, listener net.Listener) error {
+	if t.certs == nil {
+		return server.Serve(listener)
+	}
+	return server.ServeTLS(listener, "", "")
 }
 
 // prepare reads the certificates of next, and returns a function that uses them.
