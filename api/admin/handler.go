@@ -18,6 +18,17 @@ import (
 // the wants of a mirror and for long lists of images.
 const maxRequest = 64 << 20
 
+// maxUserRequest is the same for senders that may not administer the mirror.
+const maxUserRequest = 1 << 20
+
+// requestLimit returns the maximum size of the request of a context.
+func requestLimit(ctx context.Context) int64 {
+	if AccessOf(ctx).IsAdmin() {
+		return maxRequest
+	}
+	return maxUserRequest
+}
+
 // Options configure a [Handler]. The zero value works, and offers no jobs and no streams.
 type Options struct {
 	// Version is the version of the program.
@@ -152,9 +163,9 @@ func writeJSON(w http.ResponseWriter, v any) error {
 
 // readBody reads the whole body of a request. net/http reports a disconnected client only after that.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, requestLimit(r.Context())))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return nil, errTooLarge()
+		return nil, errTooLarge(tooLarge.Limit)
 	}
 	if err != nil {
 		return nil, mirror.Errorf(mirror.CodeUnavailable, "read the request: %w", err)

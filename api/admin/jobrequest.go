@@ -39,11 +39,12 @@ func respondEarly(w http.ResponseWriter) error {
 
 // readJobRequest reads the first line of a request. The caller calls close after the answer.
 func readJobRequest(w http.ResponseWriter, r *http.Request) (*jobRequest, error) {
-	bound := &io.LimitedReader{R: r.Body, N: maxRequest + 1}
+	limit := requestLimit(r.Context())
+	bound := &io.LimitedReader{R: r.Body, N: limit + 1}
 	buffered := bufio.NewReaderSize(bound, bufferSize)
 	line, err := buffered.ReadBytes('\n')
-	if bound.N == 0 && (err != nil || len(line) > maxRequest) {
-		return nil, errTooLarge()
+	if bound.N == 0 && (err != nil || int64(len(line)) > limit) {
+		return nil, errTooLarge(limit)
 	}
 	if err != nil && err != io.EOF {
 		return nil, mirror.Errorf(mirror.CodeUnavailable, "read the request: %w", err)
@@ -66,8 +67,8 @@ func readJobRequest(w http.ResponseWriter, r *http.Request) (*jobRequest, error)
 	return in, nil
 }
 
-func errTooLarge() error {
-	return mirror.Errorf(mirror.CodeSizeInvalid, "the request is larger than %d bytes: split it", maxRequest)
+func errTooLarge(limit int64) error {
+	return mirror.Errorf(mirror.CodeSizeInvalid, "the request is larger than %d bytes: split it", limit)
 }
 
 // body is the input that follows the first line of a request. Reading it fails when the client disconnects, so that a part

@@ -8,6 +8,9 @@ import (
 	"airmirror/mirror"
 )
 
+// Path begins the paths of all requests.
+const Path = "/api/v1/"
+
 // right is what the sender of a request must be allowed to do, in any repository. A handler checks each repository, and
 // leaves out of its answer what the sender may not pull: see [Access.MayPull].
 type right string

@@ -40,7 +40,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ORIGIN", strings.TrimPrefix(origin.URL, "http://"))
 			return listener.Close()
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image, "login": login, "healthy": healthy, "blob": blob, "damage": damage, "digest": setDigest, "list": writeList, "fetch": fetch,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image, "login": login, "healthy": healthy, "blob": blob, "damage": damage, "digest": setDigest, "list": writeList, "fetch": fetch, "bearer": bearer,
 			"twins": twins, "cut": cut, "damage-entry": damageEntry, "damage-table": damageTable},
 	})
 }
@@ -105,6 +105,24 @@ func fetch(ts *testscript.TestScript, _ bool, args []string) {
 	defer resp.Body.Close()
 	fmt.Fprintln(ts.Stdout(), resp.Status)
 	ts.Check(resp.Header.Write(ts.Stdout()))
+	_, err = io.Copy(ts.Stdout(), resp.Body)
+	ts.Check(err)
+}
+
+// bearer [METHOD ]URL FILE: sends a request with the bearer token in a file, and an empty JSON object as the body, and prints
+// status and body of the response.
+func bearer(ts *testscript.TestScript, _ bool, args []string) {
+	method, url, ok := strings.Cut(args[0], " ")
+	if !ok {
+		method, url = http.MethodGet, args[0]
+	}
+	req, err := http.NewRequest(method, url, strings.NewReader("{}"))
+	ts.Check(err)
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile(args[1])))
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	fmt.Fprintln(ts.Stdout(), resp.Status)
 	_, err = io.Copy(ts.Stdout(), resp.Body)
 	ts.Check(err)
 }

@@ -52,6 +52,7 @@ type Config struct {
 	Verify          Verify   `yaml:"verify"`
 	Limits          Limits   `yaml:"limits"`
 	Metrics         Metrics  `yaml:"metrics"`
+	API             API      `yaml:"api"`
 	Console         Console  `yaml:"console"`
 	Audit           Audit    `yaml:"audit"`
 	Events          Events   `yaml:"events"`
@@ -64,6 +65,12 @@ type Config struct {
 
 // Metrics configures where metrics are served.
 type Metrics struct {
+	Enabled bool   `yaml:"enabled"`
+	Listen  string `yaml:"listen"` // an address of its own; "" for the address that clients use
+}
+
+// API configures where the admin API is served for users. The admin socket serves it in any case.
+type API struct {
 	Enabled bool   `yaml:"enabled"`
 	Listen  string `yaml:"listen"` // an address of its own; "" for the address that clients use
 }
@@ -89,6 +96,7 @@ func Default() Config {
 		Verify:  Verify{Rate: 10 << 20},
 		Limits:  Limits{Requests: 8192, OpenUploads: 10_000, MissesPerSecond: 200, StallTimeout: Duration(5 * time.Minute)},
 		Metrics: Metrics{Enabled: true},
+		API:     API{Enabled: true},
 		Console: Console{Enabled: true},
 		Events:  Events{Queue: 64 << 20},
 	}
@@ -104,6 +112,7 @@ func (c Config) Complete(origins settings.Origins) (Config, error) {
 	}{
 		{"listen", func() error { return checkAddress(c.Listen) }},
 		{"metrics.listen", func() error { return checkAddress(cmp.Or(c.Metrics.Listen, c.Listen)) }},
+		{"api.listen", func() error { return checkAddress(cmp.Or(c.API.Listen, c.Listen)) }},
 		{"console.listen", func() error { return checkAddress(cmp.Or(c.Console.Listen, c.Listen)) }},
 		{"tls.redirectHTTP", func() error { return checkAddress(cmp.Or(c.TLS.RedirectHTTP, c.Listen)) }},
 		{"data", c.checkData},

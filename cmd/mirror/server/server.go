@@ -35,7 +35,7 @@ type server struct {
 	monitoring *monitoring
 	reloader   *reloader
 	api        *admin.Handler
-	console    console
+	places     places
 
 	descriptors descriptors
 }
@@ -58,11 +58,11 @@ func Run(ctx context.Context, settings config.Loaded, version string, out io.Wri
 		return err
 	}
 	defer listener.Close()
-	console, err := newConsole(settings.Console)
+	places, err := newPlaces(settings.Config)
 	if err != nil {
 		return err
 	}
-	defer console.close()
+	defer places.close()
 	monitoring, err := newMonitoring(settings.Metrics, version, log)
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func Run(ctx context.Context, settings config.Loaded, version string, out io.Wri
 	if err != nil {
 		return errors.Join(err, i.Close(ctx))
 	}
-	s := &server{Instance: i, listener: listener, transport: transport, guard: guard, monitoring: monitoring, console: console, descriptors: divideDescriptors(openFileLimit())}
+	s := &server{Instance: i, listener: listener, transport: transport, guard: guard, monitoring: monitoring, places: places, descriptors: divideDescriptors(openFileLimit())}
 	s.descriptors.warn(settings.Limits.Requests, log)
 	s.reloader = newReloader(s, hangUp, level)
 	banner := newLogWriter(out, nil)
@@ -117,19 +117,19 @@ func (i *Instance) setMode(ctx context.Context) error {
 func (s *server) serve(ctx context.Context) error {
 	log := s.log
 	s.api = s.newAPI()
-	clients := s.newClientServer()
+	clients := s.newClientServer(ctx)
 	go s.monitoring.serve(ctx)
 	go s.reloader.follow(ctx)
 	s.events.Deliver(s.Proxy.NetworkContext)
 	stopAdmin := s.serveAdmin(ctx)
 	stopCollector := s.serveCollector(ctx)
 	stopCompaction := s.compactIndex(ctx)
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	s.transport.prepareServer(clients)
 	go func() { failed <- s.transport.serve(clients, s.listener) }()
-	if own := s.console.listener; own != nil {
+	for _, own := range s.places.listeners() {
 		go func() { failed <- s.transport.serve(clients, own) }()
-		log.Info("serving the console", zap.Stringer("address", own.Addr()))
+		log.Info("serving on another address", zap.Stringer("address", own.Addr()))
 	}
 	log.Info("serving", zap.Stringer("address", s.listener.Addr()), zap.String("data", s.settings.Data), zap.String("mode", string(s.Proxy.Mode())),
 		zap.String("access", s.guard.Summary()))
@@ -161,16 +161,16 @@ func (s *server) serve(ctx context.Context) error {
 }
 
 // newClientServer returns the HTTP server for clients.
-func (s *server) newClientServer() *http.Server {
+func (s *server) newClientServer(ctx context.Context) *http.Server {
 	api := registry.New(s.Proxy, registry.Options{
 		NoDelete: func() bool { return !s.current().AllowDelete }, Authorizer: s.guard, OpenUploads: s.uploads, Log: s.log,
 	})
-	clients := newHTTPServer(s.monitoring.handler(s.withConsole(s.guard.Handler(api)), s), s.descriptors.connLimits(), s.log)
+	clients := newHTTPServer(s.monitoring.handler(s.withConsole(s.withAPI(ctx, s.guard.Handler(api))), s), s.descriptors.connLimits(), s.log)
 	if timeout := s.settings.Limits.StallTimeout; timeout > 0 {
 		clients.HTTP2 = &http.HTTP2Config{WriteByteTimeout: time.Duration(timeout)}
 	}
 	clients.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		return s.console.withConn(mirror.WithClient(ctx, conn.RemoteAddr()), conn)
+		return s.places.withConn(mirror.WithClient(ctx, conn.RemoteAddr()), conn)
 	}
 	return clients
 }
