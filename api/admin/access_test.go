@@ -83,7 +83,8 @@ func accessOptions() admin.Options {
 	}
 	return admin.Options{
 		Server: &admin.Server{}, Reload: func(context.Context) (admin.Reloaded, error) { return admin.Reloaded{}, nil },
-		Jobs: map[string]admin.Job{"usage": job, "pins": job, "remove": job, "collect": job, "migrate": job}, Streams: map[string]admin.Stream{"backup": stream},
+		Jobs:  map[string]admin.Job{"collect": job, "migrate": job},
+		Calls: map[string]admin.Job{"usage": job, "pins": job, "remove": job, "tag": job}, Streams: map[string]admin.Stream{"backup": stream},
 	}
 }
 
@@ -143,6 +144,15 @@ func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
 	// The name of a token is taken after the first one.
 	creates := []int{login, denied, denied, ok, denied, denied, invalid, login, invalid, denied, denied, denied, denied, denied}
 	localOnly := []int{denied, denied, denied, denied, denied, denied, denied, denied, denied, denied, denied, denied, denied, denied}
+	absent := func(statuses []int) []int { // the sender has the right
+		statuses = slices.Clone(statuses)
+		for i, status := range statuses {
+			if status == ok {
+				statuses[i] = http.StatusNotFound
+			}
+		}
+		return statuses
+	}
 	table := []struct {
 		pattern, path, body string
 		want                []int
@@ -158,11 +168,18 @@ func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
 		{"GET /api/v1/folders", "", "", reads},
 		{"GET /api/v1/wants", "", "", reads},
 		{"POST /api/v1/wants/forget", "", `{}`, administers},
-		{"POST /api/v1/jobs/{name}", "/api/v1/jobs/usage", "null", readsByPost},
-		{"POST /api/v1/jobs/{name}", "/api/v1/jobs/pins", "null", readsByPost},
-		{"POST /api/v1/jobs/{name}", "/api/v1/jobs/remove", "null", deletes},
+		{"POST /api/v1/calls/{name}", "/api/v1/calls/usage", "null", readsByPost},
+		{"POST /api/v1/calls/{name}", "/api/v1/calls/pins", "null", readsByPost},
+		{"POST /api/v1/calls/{name}", "/api/v1/calls/remove", "null", deletes},
+		{"POST /api/v1/calls/{name}", "/api/v1/calls/tag", "null", administers},
 		{"POST /api/v1/jobs/{name}", "/api/v1/jobs/collect", "null", administers},
 		{"POST /api/v1/jobs/{name}", "/api/v1/jobs/migrate", "null", localOnly},
+		{"GET /api/v1/jobs", "", "", readsAsAdmin},
+		{"GET /api/v1/jobs/{id}", "/api/v1/jobs/absent", "", absent(readsAsAdmin)},
+		{"DELETE /api/v1/jobs/{id}", "/api/v1/jobs/absent", "", absent(administers)},
+		{"GET /api/v1/jobs/{id}/events", "/api/v1/jobs/absent/events", "", absent(readsAsAdmin)},
+		{"HEAD /api/v1/jobs/{id}/input", "/api/v1/jobs/absent/input", "", absent(readsAsAdmin)},
+		{"PATCH /api/v1/jobs/{id}/input", "/api/v1/jobs/absent/input", "", absent(administers)},
 		{"POST /api/v1/streams/{name}", "/api/v1/streams/backup", "null", administers},
 		{"GET /api/v1/tokens", "", "", readsAsAdmin},
 		{"POST /api/v1/tokens", "", `{"name":"ci","actions":["pull"],"repositories":["**"]}`, creates},

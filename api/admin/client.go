@@ -92,21 +92,26 @@ func (c *Client) Images(ctx context.Context, q Query) iter.Seq2[Image, error] {
 	}
 }
 
-// Job runs the [Job] of that name with request, and calls each with every event. body, unless it is nil, is sent while the
-// job runs, up to the point that the job reads to; a read of it may still be in progress when Job returns, but none begins
-// after that. When ctx ends, reading body fails, or each returns an error, the mirror stops the job.
-func (c *Client) Job(ctx context.Context, name string, request any, body io.Reader, each func(Event) error) error {
-	return c.readLines(ctx, http.MethodPost, "jobs/"+url.PathEscape(name), nullIfNone(request), body, func(line json.RawMessage) error {
+// Call runs the call of that name with request, and calls each with every event. body, unless it is nil, is sent while the
+// call runs, up to the point that the call reads to; a read of it may still be in progress when Call returns, but none
+// begins after that. When ctx ends, reading body fails, or each returns an error, the mirror stops the call.
+func (c *Client) Call(ctx context.Context, name string, request any, body io.Reader, each func(Event) error) error {
+	return c.readLines(ctx, http.MethodPost, "calls/"+url.PathEscape(name), nullIfNone(request), body, eachEvent(each))
+}
+
+// eachEvent returns a function that decodes lines and calls each with them.
+func eachEvent(each func(Event) error) func(json.RawMessage) error {
+	return func(line json.RawMessage) error {
 		var event Event
 		if err := json.Unmarshal(line, &event); err != nil {
 			return fmt.Errorf("decode an event of the mirror: %w", err)
 		}
 		return each(event)
-	})
+	}
 }
 
 // Stream runs the [Stream] of that name with request, and copies its bytes to w. It returns their number; without an
-// error, the stream is complete. body is that of [Client.Job]. When ctx ends, or reading body or writing to w fails, the
+// error, the stream is complete. body is that of [Client.Call]. When ctx ends, or reading body or writing to w fails, the
 // mirror stops the stream.
 func (c *Client) Stream(ctx context.Context, name string, request any, body io.Reader, w io.Writer) (int64, error) {
 	resp, sent, err := c.do(ctx, http.MethodPost, "streams/"+url.PathEscape(name), nullIfNone(request), body)

@@ -12,9 +12,17 @@
 //	GET  /api/v1/folders         parts of the names; ?in=             an array of Folder
 //	GET  /api/v1/wants           wants                                an array of mirror.Want
 //	POST /api/v1/wants/forget    delete wants; takes a ForgetRequest  a ForgetResult
-//	POST /api/v1/jobs/{name}     run a [Job]                          a line for each [Event]
+//	POST /api/v1/calls/{name}    run a call                           a line for each [Event]
 //	POST /api/v1/streams/{name}  run a [Stream]                       the stream, in frames
 //	GET  /debug/pprof/           profiles of a server                 see net/http/pprof
+//
+//	POST   /api/v1/jobs/{name}        start a [Job]; takes its request; ?input=1 ?attached=1  a JobStatus
+//	GET    /api/v1/jobs               running jobs, and those that ended lately               an array of JobStatus
+//	GET    /api/v1/jobs/{id}          one of them                                             a JobStatus
+//	GET    /api/v1/jobs/{id}/events   watch it; Last-Event-ID or ?after=                      its events
+//	HEAD   /api/v1/jobs/{id}/input    where its input continues                               Upload-Offset
+//	PATCH  /api/v1/jobs/{id}/input    send input; Upload-Offset, Upload-Complete              a JobStatus
+//	DELETE /api/v1/jobs/{id}          cancel it                                               a JobStatus
 //
 // The paths begin with the version of the protocol.
 //
@@ -31,30 +39,57 @@
 // the folder itself and calls the same handler in its own process ([InProcess]), so that a command is written once and
 // works the same either way.
 //
-// # Jobs and streams
+// # Jobs
 //
-// Jobs and streams are registered by name in [Options]. The first line of a request is its JSON. The rest of the body, of
-// any size, is input that the job reads while it answers. A client ends the input by ending the body, and may stop sending
-// when the answer has ended. A job ends when its client disconnects.
+// A job is work that can take long: a sync, an import, a migration, a collection, a verification, a compaction. It has an ID,
+// and goes on when the client that started it leaves. It ends by itself, when a client cancels it, or when the mirror
+// stops; its watchers receive the reason. The mirror keeps the latest 200 ended jobs for a day, with their summary or
+// error, in memory: after a restart they are unknown.
 //
-// The events of a job are lines of JSON (https://github.com/ndjson/ndjson-spec), each sent at once: see [Event]. Empty
-// lines keep the connection alive and have no meaning. The types of items and summaries are:
+// An attached job (?attached=1) belongs to the client that started it, as a command that shows the result does. It is
+// canceled when no connection with ?attach=1 watches it for 30 seconds; on the admin socket at once, as there only the end
+// of a client ends a connection. It waits for its client to read its events.
+//
+// The events of a job are sent as they happen, to any number of watchers: as server-sent events if the client accepts
+// text/event-stream, else as lines of JSON. Items and the summary are numbered. A watcher that was disconnected continues
+// after the number that it names. Progress has no number: a watcher receives the latest. A job keeps 1 MiB of events; a
+// watcher that needs older ones receives a dropped event with their number. The last event has the kind end, for server-sent
+// events also that name, with the JobStatus; the last line is the error of a job that failed. Every 15 seconds without
+// an event a comment or an empty line is sent.
+//
+// The input of a job is sent like a resumable upload (draft-ietf-httpbis-resumable-upload), in one request or several. The
+// request with Upload-Complete: ?1, which is the default, is the last one. The offset is what the job has read, so that a
+// client whose connection broke continues there. A new request for or with input interrupts an earlier one. A request is
+// answered when the job has read it; bytes that the job does not need are not read. If for 10 minutes no request sends
+// input, the job is canceled.
+//
+// # Calls and streams
+//
+// A call is short work. It answers with its events as lines of JSON (https://github.com/ndjson/ndjson-spec), each sent at
+// once. A stream answers with bytes; while it runs and afterwards it is also listed as a job. Both end when their client
+// disconnects. The first line of a request is its JSON. The rest of the body, of any size, is input that the call reads
+// while it answers. A client ends the input by ending the body, and may stop sending when the answer has ended. Empty lines
+// keep the connection alive and have no meaning.
+//
+// Jobs, calls and streams are registered by name in [Options]. The types of items and summaries are:
 //
 //	job             request                 items by kind                                   summary
 //	sync            prefetch.Request        image: prefetch.Result                          prefetch.Summary
-//	list-tags       prefetch.TagsRequest                                                    prefetch.TagList
 //	import          transfer.ImportRequest  image: BundleImage, skipped, note: Notice,      transfer.Summary
 //	                                        kept: transfer.KeptTag, next: transfer.NextVolume
-//	export-plan     transfer.ExportRequest  image: BundleImage, skipped: Notice             transfer.Summary
-//	export-sent     bundle.Document
-//	export-history                          bundle: transfer.ExportedBundle
 //	migrate         MigrateRequest          repository: MigratedRepository,                 migrate.Summary
 //	                                        skipped: Notice, kept: transfer.KeptTag
 //	collect         CollectRequest          plan: gc.Plan, candidate, protected, deleted,   gc.Result
 //	                                        kept: gc.Candidate
-//	remove          RemoveRequest           candidate, deleted, kept: gc.Candidate          RemoveSummary
 //	verify          VerifyRequest           defect: mirror.VerifyEvent                      mirror.VerifySummary
 //	compact         CompactRequest                                                          CompactSummary
+//
+//	call            request                 items by kind                                   summary
+//	list-tags       prefetch.TagsRequest                                                    prefetch.TagList
+//	export-plan     transfer.ExportRequest  image: BundleImage, skipped: Notice             transfer.Summary
+//	export-sent     bundle.Document
+//	export-history                          bundle: transfer.ExportedBundle
+//	remove          RemoveRequest           candidate, deleted, kept: gc.Candidate          RemoveSummary
 //	usage           UsageRequest            repository: Usage                               Usage, of all repositories
 //	pins                                    pin: mirror.Pin
 //	pin, unpin      array of names          pin: mirror.Pin

@@ -12,6 +12,8 @@ import (
 // Event is a line in the answer of a job. Every job sends events of this one type: any number of progress events and
 // items, in any order, and one summary last. A job that fails sends no summary; the error follows as the last line.
 type Event struct {
+	// ID numbers the items and the summary of a job from 1. It is 0 for progress, and in the answers of calls.
+	ID int64 `json:"id,omitempty"`
 	// Time is when the mirror sent the event, in UTC.
 	Time time.Time `json:"time"`
 	// Kind says which of the following fields is set: [KindProgress] stands for Progress, [KindSummary] for Summary and
@@ -36,6 +38,8 @@ const (
 	KindCandidate  Kind = "candidate"  // something that a collection or removal would delete
 	KindDefect     Kind = "defect"     // stored content that is damaged, missing or unknown
 	KindDeleted    Kind = "deleted"    // something that a collection or removal deleted
+	KindDropped    Kind = "dropped"    // events that the mirror does not keep any more
+	KindEnd        Kind = "end"        // the end of a job that succeeded
 	KindFile       Kind = "file"       // a file with names of images that a command has read
 	KindFetch      Kind = "fetch"      // an image that an export would fetch first
 	KindImage      Kind = "image"      // an image that was synced, exported or imported

@@ -59,7 +59,7 @@ func TestEventKeys(t *testing.T) {
 	}
 	m, _ := open(t)
 	client := http.Client{Transport: bySocket(t, admin.Local(admin.New(m, withJob(job))))}
-	resp, err := client.Post("http://mirror/api/v1/jobs/work", "application/json", strings.NewReader("null"))
+	resp, err := client.Post("http://mirror/api/v1/calls/work", "application/json", strings.NewReader("null"))
 	must(t, err)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)

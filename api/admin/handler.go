@@ -47,9 +47,13 @@ type Options struct {
 	OnChange func(Change)
 	// Tokens keeps the API tokens; nil if there are none.
 	Tokens TokenStore
-	// Jobs and Streams are available under their names.
+	// Jobs, Calls and Streams are available under their names. A call is short work of the type of a job: it ends with its
+	// client, and is not listed.
 	Jobs    map[string]Job
+	Calls   map[string]Job
 	Streams map[string]Stream
+	// Detail returns what may be shown of the request of a job or stream; nil shows nothing.
+	Detail func(name string, request json.RawMessage) json.RawMessage
 	// StallTimeout returns how long a client may take to read a part of an answer. Nil, and zero, are no limit.
 	StallTimeout func() time.Duration
 	// Log receives the start and the end of jobs and streams, and unexpected errors; nil logs nothing.
@@ -71,6 +75,7 @@ type Handler struct {
 	opts   Options
 	log    *zap.Logger
 	mux    *http.ServeMux
+	jobs   jobSet
 }
 
 // New returns a handler for m.

@@ -30,7 +30,10 @@ func eachTransport(t *testing.T, opts admin.Options, test func(t *testing.T, m t
 	for name, transport := range map[string]func(testing.TB, http.Handler) http.RoundTripper{"socket": bySocket, "in process": inProcess} {
 		t.Run(name, func(t *testing.T) {
 			m, store := open(t)
-			test(t, testMirror{admin.NewClient(transport(t, admin.Local(admin.New(m, opts)))), m, store})
+			handler := admin.New(m, opts)
+			client := admin.NewClient(transport(t, admin.Local(handler)))
+			t.Cleanup(func() { must(t, handler.Close(context.Background())) })
+			test(t, testMirror{client, m, store})
 		})
 	}
 }

@@ -15,9 +15,10 @@ import (
 	"airmirror/mirror"
 )
 
-// withJob returns options with one job.
+// withJob returns options with one job, which is also a call.
 func withJob(job admin.Job) admin.Options {
-	return admin.Options{Version: "v0", Jobs: map[string]admin.Job{"work": job}}
+	work := map[string]admin.Job{"work": job}
+	return admin.Options{Version: "v0", Jobs: work, Calls: work}
 }
 
 func TestJobSendsEventsAtOnce(t *testing.T) {
@@ -199,10 +200,9 @@ func TestJobNeedNotReadItsBody(t *testing.T) {
 	})
 }
 
-// TestJobStopsWithTheMirror stops a mirror while a job waits for its body.
+// TestJobStopsWithTheMirror stops a mirror while a job waits for its input.
 func TestJobStopsWithTheMirror(t *testing.T) {
 	read := make(chan error, 1)
-	ctx, stop := context.WithCancelCause(t.Context())
 	job := func(_ context.Context, _ json.RawMessage, body io.Reader, report admin.Report) error {
 		report.Item(admin.KindNote, "started")
 		_, err := io.ReadAll(body)
@@ -210,7 +210,37 @@ func TestJobStopsWithTheMirror(t *testing.T) {
 		return err
 	}
 	m, _ := open(t)
-	handler := admin.Local(admin.New(m, withJob(job)))
+	handler := admin.New(m, withJob(job))
+	client := admin.NewClient(bySocket(t, admin.Local(handler)))
+	body, sender := io.Pipe()
+	defer sender.Close()
+	err := client.Job(t.Context(), "work", nil, body, func(admin.Event) error {
+		go handler.Close(t.Context())
+		return nil
+	})
+	if mirror.CodeOf(err) != mirror.CodeUnavailable || !strings.Contains(err.Error(), admin.ErrShutdown.Error()) {
+		t.Errorf("stopped: %v", err)
+	}
+	if err := <-read; !errors.Is(err, admin.ErrShutdown) {
+		t.Errorf("its input: %v", err)
+	}
+	if err := client.Job(t.Context(), "work", nil, nil, ignore); mirror.CodeOf(err) != mirror.CodeUnavailable {
+		t.Errorf("started after the end: %v", err)
+	}
+}
+
+// TestCallStopsWithTheMirror stops a mirror while a call waits for its body.
+func TestCallStopsWithTheMirror(t *testing.T) {
+	read := make(chan error, 1)
+	ctx, stop := context.WithCancelCause(t.Context())
+	call := func(_ context.Context, _ json.RawMessage, body io.Reader, report admin.Report) error {
+		report.Item(admin.KindNote, "started")
+		_, err := io.ReadAll(body)
+		read <- err
+		return err
+	}
+	m, _ := open(t)
+	handler := admin.Local(admin.New(m, withJob(call)))
 	served := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		inner, cancel := context.WithCancelCause(r.Context())
 		defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
@@ -218,7 +248,7 @@ func TestJobStopsWithTheMirror(t *testing.T) {
 	})
 	body, sender := io.Pipe()
 	defer sender.Close()
-	err := admin.NewClient(bySocket(t, served)).Job(t.Context(), "work", nil, body, func(admin.Event) error {
+	err := admin.NewClient(bySocket(t, served)).Call(t.Context(), "work", nil, body, func(admin.Event) error {
 		stop(admin.ErrShutdown)
 		return nil
 	})

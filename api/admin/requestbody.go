@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"airmirror/mirror"
@@ -13,19 +14,25 @@ import (
 
 var errResponded = errors.New("the request was answered")
 
-// requestBody is the body of a request that is sent while it is answered: the first line, then the input.
+// requestBody is the body of a request that is sent while it is answered: the first line, if there is one, then the input.
 type requestBody struct {
 	r        io.Reader
+	mu       sync.Mutex // held while r is read
 	answered atomic.Bool
 	readErr  atomic.Pointer[error] // the error of reading the input
 }
 
 func newRequestBody(line []byte, body io.Reader) *requestBody {
-	return &requestBody{r: io.MultiReader(bytes.NewReader(append(line, '\n')), body)}
+	if line != nil {
+		body = io.MultiReader(bytes.NewReader(append(line, '\n')), body)
+	}
+	return &requestBody{r: body}
 }
 
 // Read implements [io.Reader].
 func (s *requestBody) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.answered.Load() {
 		return 0, errResponded
 	}
@@ -63,6 +70,13 @@ func (s *requestBody) Close() error {
 		s.answered.Store(true)
 	}
 	return nil
+}
+
+// stop stops reading the input, and waits for a read in progress.
+func (s *requestBody) stop() {
+	s.answered.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 }
 
 // cause returns why a request failed with err: the cause of ctx if that has ended, or the error of reading the input,

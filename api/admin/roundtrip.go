@@ -17,6 +17,9 @@ import (
 // maxError is the maximum number of bytes that are read of an error.
 const maxError = 1 << 20
 
+// baseURL is the URL of the API. The transport knows the address of the mirror.
+const baseURL = "http://mirror/api/v1/"
+
 // call sends a request and decodes the answer into v.
 func (c *Client) call(ctx context.Context, method, path string, request, v any) error {
 	resp, _, err := c.do(ctx, method, path, request, nil)
@@ -103,25 +106,46 @@ func (c *Client) do(ctx context.Context, method, path string, request any, body 
 			content = sent
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://mirror/api/v1/"+path, content)
+	req, err := http.NewRequestWithContext(ctx, method, baseURL+path, content)
 	if err != nil {
 		return nil, nil, err
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.send(ctx, req)
 	if err != nil {
 		sent.Close()
 		return nil, nil, sent.cause(ctx, err)
 	}
-	if resp.StatusCode == http.StatusOK {
-		return resp, sent, nil
+	return resp, sent, nil
+}
+
+// send sends a request. An answer with another status than 200 is an error.
+func (c *Client) send(ctx context.Context, req *http.Request) (*http.Response, error) {
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, connectionError(ctx, err)
 	}
-	defer sent.Close()
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxError))
 	if refused := decodeError(text); refused != nil {
-		return nil, nil, sent.cause(ctx, refused)
+		return nil, refused
 	}
-	return nil, nil, errors.Join(fmt.Errorf("the mirror answered with status %d without an error", resp.StatusCode), err)
+	return nil, errors.Join(fmt.Errorf("the mirror answered with status %d without an error", resp.StatusCode), err)
+}
+
+// decode sends a request and decodes the answer into v.
+func (c *Client) decode(ctx context.Context, req *http.Request, v any) error {
+	resp, err := c.send(ctx, req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
+		return connectionError(ctx, err)
+	}
+	return nil
 }
 
 // decodeError returns the error that text consists of, or nil if text is something else.
@@ -137,13 +161,28 @@ func decodeError(text []byte) error {
 	return &mirror.Error{Code: e.Code, Message: e.Message, Detail: e.Detail}
 }
 
-// connectionError returns the error for an answer that did not arrive completely.
+// incompleteError is the error for an answer that did not arrive completely.
+type incompleteError struct{ cause error }
+
+// Error implements error.
+func (e *incompleteError) Error() string {
+	return fmt.Sprintf("the answer of the mirror is incomplete: %v; see the log of the mirror", e.cause)
+}
+
+// Unwrap returns the cause.
+func (e *incompleteError) Unwrap() error { return e.cause }
+
+// connectionError returns an incompleteError, the error of the mirror that err is, or the cause of ctx if that has ended.
 func connectionError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	refused, incomplete := (*mirror.Error)(nil), (*incompleteError)(nil)
+	if errors.As(err, &refused) || errors.As(err, &incomplete) {
+		return err
+	}
 	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
-	return fmt.Errorf("the answer of the mirror is incomplete: %w; see the log of the mirror", err)
+	return &incompleteError{err}
 }

@@ -48,16 +48,23 @@ func (h *Handler) routes() []route {
 		{"GET /api/v1/folders", needsPull, h.folders},
 		{"GET /api/v1/wants", needsPull, h.wants},
 		{"POST /api/v1/wants/forget", needsAdmin, h.forgetWants},
-		{"POST /api/v1/jobs/{name}", needsByName, h.serveJob},
+		{"POST /api/v1/calls/{name}", needsByName, h.serveCall},
 		{"POST /api/v1/streams/{name}", needsByName, h.serveStream},
 		{"GET /api/v1/tokens", needsAdmin, h.tokens},
 		{"POST /api/v1/tokens", needsAdmin, h.createToken},
 		{"DELETE /api/v1/tokens/{name}", needsAdmin, h.revokeToken},
+		{"POST /api/v1/jobs/{name}", needsByName, h.startJob},
+		{"GET /api/v1/jobs", needsAdmin, h.listJobs},
+		{"GET /api/v1/jobs/{id}", needsAdmin, h.jobStatus},
+		{"DELETE /api/v1/jobs/{id}", needsAdmin, h.cancelJob},
+		{"GET /api/v1/jobs/{id}/events", needsAdmin, h.watchJob},
+		{"HEAD /api/v1/jobs/{id}/input", needsAdmin, h.inputOffset},
+		{"PATCH /api/v1/jobs/{id}/input", needsAdmin, h.receiveInput},
 		{"/", needsPull, h.unknown},
 	}
 }
 
-// jobRights are the rights for jobs and streams, by name. Those that are not listed need [needsAdmin].
+// jobRights are the rights for jobs, calls and streams, by name. Those that are not listed need [needsAdmin].
 var jobRights = map[string]right{
 	"usage":  needsPull,
 	"pins":   needsPull,

@@ -127,7 +127,7 @@ func TestAnswerBeforeTheEndOfTheRequest(t *testing.T) {
 		transport, err := admin.Dial(t.Context(), dir)
 		must(t, err)
 		received := 0
-		err = admin.NewClient(transport).Job(t.Context(), "work", nil, endless{}, func(admin.Event) error { received++; return nil })
+		err = admin.NewClient(transport).Call(t.Context(), "work", nil, endless{}, func(admin.Event) error { received++; return nil })
 		if err != nil || received != events {
 			t.Errorf("%d events, %v", received, err)
 		}
@@ -140,7 +140,7 @@ func TestJobClosesItsConnection(t *testing.T) {
 	m, _ := open(t)
 	opts := withJob(func(context.Context, json.RawMessage, io.Reader, admin.Report) error { return nil })
 	client := http.Client{Transport: bySocket(t, admin.Local(admin.New(m, opts)))}
-	for _, path := range []string{"jobs/work", "jobs/later", "streams/later"} {
+	for _, path := range []string{"calls/work", "calls/later", "streams/later"} {
 		resp, err := client.Post("http://mirror/api/v1/"+path, "", strings.NewReader("null\nGET /api/v1/status HTTP/1.1\r\n\r\n"))
 		must(t, err)
 		resp.Body.Close()

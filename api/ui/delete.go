@@ -56,7 +56,7 @@ func deleteImages(r *request) (outcome, error) {
 	}
 	// A plan includes pinned images, so that it shows all that was chosen.
 	req := admin.RemoveRequest{Names: names, DryRun: !d.Done, Force: d.Force || !d.Done}
-	err = r.admin.Job(r.Context(), "remove", req, nil, func(e admin.Event) error {
+	err = r.admin.Call(r.Context(), "remove", req, nil, func(e admin.Event) error {
 		switch e.Kind {
 		case admin.KindCandidate, admin.KindDeleted, admin.KindKept:
 			var item removedItem
@@ -79,7 +79,7 @@ func pin(job string) action {
 		if err != nil {
 			return outcome{}, err
 		}
-		if err := r.admin.Job(r.Context(), job, names, nil, func(admin.Event) error { return nil }); err != nil {
+		if err := r.admin.Call(r.Context(), job, names, nil, func(admin.Event) error { return nil }); err != nil {
 			return outcome{}, err
 		}
 		return outcome{to: backOf(r.PostFormValue("back")), notice: job, count: len(names)}, nil

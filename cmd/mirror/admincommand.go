@@ -143,8 +143,10 @@ func (q *adminCommand) openFolder(ctx context.Context) (*admin.Client, func(cont
 	if err != nil {
 		return nil, nil, err
 	}
-	transport := admin.InProcess(admin.Local(instance.Admin()))
+	handler := instance.Admin()
+	transport := admin.InProcess(admin.Local(handler))
 	return admin.NewClient(transport), func(ctx context.Context) error {
+		_ = handler.Close(context.WithoutCancel(ctx)) // waits for a job that was canceled
 		transport.Wait()
 		return instance.Close(ctx)
 	}, nil

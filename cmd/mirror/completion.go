@@ -92,7 +92,7 @@ func listRepositories(ctx context.Context, client *admin.Client, add func(string
 
 func listPins(ctx context.Context, client *admin.Client, add func(string)) error {
 	var pins []mirror.Pin
-	err := client.Job(ctx, "pins", struct{}{}, nil, collectItems(&pins))
+	err := client.Call(ctx, "pins", struct{}{}, nil, collectItems(&pins))
 	for _, pin := range pins {
 		add(pin.Ref)
 	}
@@ -134,7 +134,7 @@ func listPlatforms(ctx context.Context, client *admin.Client, add func(string)) 
 // listDestinations lists the destinations of earlier exports.
 func listDestinations(ctx context.Context, client *admin.Client, add func(string)) error {
 	var sent []transfer.ExportedBundle
-	err := client.Job(ctx, "export-history", struct{}{}, nil, collectItems(&sent))
+	err := client.Call(ctx, "export-history", struct{}{}, nil, collectItems(&sent))
 	for _, bundle := range sent {
 		add(bundle.Destination)
 	}

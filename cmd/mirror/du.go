@@ -23,7 +23,7 @@ and counted once in the total. Patterns are those of 'mirror ls', without tags.`
 		Args: patterns,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		var all usages
-		err := client.Job(cmd.Context(), "usage", admin.UsageRequest{Match: args}, nil, all.add)
+		err := client.Call(cmd.Context(), "usage", admin.UsageRequest{Match: args}, nil, all.add)
 		if err != nil {
 			return err
 		}

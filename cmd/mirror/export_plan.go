@@ -30,7 +30,7 @@ func (e *export) plan() error {
 	req := e.ExportRequest
 	req.SkipMissing = true // images that would be fetched first are missing now
 	v := newPlanView(e, fetched)
-	err = e.client.Job(e.cmd.Context(), "export-plan", req, receipt, v.event)
+	err = e.client.Call(e.cmd.Context(), "export-plan", req, receipt, v.event)
 	switch nothing := mirror.CodeOf(err) == mirror.CodeManifestUnknown; {
 	case nothing && len(fetched) > 0: // all images would be fetched first
 		for _, name := range slices.Sorted(maps.Keys(e.reasons)) {

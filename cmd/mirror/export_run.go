@@ -87,7 +87,7 @@ func (e *export) run() error {
 	if err != nil {
 		return e.failed(err)
 	}
-	if err := e.client.Job(e.cmd.Context(), "export-sent", doc, nil, nil); err != nil {
+	if err := e.client.Call(e.cmd.Context(), "export-sent", doc, nil, nil); err != nil {
 		return fmt.Errorf("the bundle is complete, but the mirror could not record the export, so that the next export with --since will contain this content again: %w", err)
 	}
 	if err := e.summarize(doc); err != nil {
@@ -268,7 +268,7 @@ func (e *export) lookForLeft() error {
 	}
 	req := e.ExportRequest
 	req.Verify = true
-	return e.client.Job(e.cmd.Context(), "export-plan", req, receipt, func(event admin.Event) error {
+	return e.client.Call(e.cmd.Context(), "export-plan", req, receipt, func(event admin.Event) error {
 		if event.Kind != admin.KindSkipped {
 			return nil
 		}

@@ -201,7 +201,7 @@ func printImported(out io.Writer, name string, s *transfer.Summary) {
 // exportHistory lists earlier exports.
 func exportHistory(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
 	sent := []transfer.ExportedBundle{}
-	err := client.Job(cmd.Context(), "export-history", struct{}{}, nil, collectItems(&sent))
+	err := client.Call(cmd.Context(), "export-history", struct{}{}, nil, collectItems(&sent))
 	if err != nil {
 		return err
 	}

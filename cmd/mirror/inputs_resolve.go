@@ -41,7 +41,7 @@ func (in *inputs) resolve(cmd *cobra.Command, client *admin.Client, dryRun bool)
 // selectTags adds the selected tags of a repository.
 func (in *inputs) selectTags(ctx context.Context, client *admin.Client, selection inputSelection) error {
 	var tags prefetch.TagList
-	err := client.Job(ctx, "list-tags", prefetch.TagsRequest{Repository: selection.Repository}, nil, func(event admin.Event) error {
+	err := client.Call(ctx, "list-tags", prefetch.TagsRequest{Repository: selection.Repository}, nil, func(event admin.Event) error {
 		if event.Kind != admin.KindSummary {
 			return nil
 		}

@@ -110,6 +110,7 @@ func countItems(noun string) func(admin.Progress) string {
 func printEvent(out io.Writer, e admin.Event) error {
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
+	e.ID = 0 // for continuing an interrupted answer only
 	return enc.Encode(e)
 }
 

@@ -50,17 +50,17 @@ Exit codes: 0 unpinned, 6 an image is not pinned, and none was unpinned; others 
 	return cmd
 }
 
-// pin runs a job that pins or unpins images.
-func pin(cmd *cobra.Command, client *admin.Client, job string, names []string, asJSON bool) error {
+// pin runs a call that pins or unpins images.
+func pin(cmd *cobra.Command, client *admin.Client, call string, names []string, asJSON bool) error {
 	done := []mirror.Pin{}
-	if err := client.Job(cmd.Context(), job, names, nil, collectItems(&done)); err != nil {
+	if err := client.Call(cmd.Context(), call, names, nil, collectItems(&done)); err != nil {
 		return notStored(err)
 	}
 	if asJSON {
 		return printJSON(cmd.OutOrStdout(), done)
 	}
 	for _, pin := range done {
-		fmt.Fprintf(cmd.OutOrStdout(), "%sned %s\n", job, pin.Ref)
+		fmt.Fprintf(cmd.OutOrStdout(), "%sned %s\n", call, pin.Ref)
 	}
 	return nil
 }
@@ -78,7 +78,7 @@ func notStored(err error) error {
 
 func showPins(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
 	pins, out := []mirror.Pin{}, cmd.OutOrStdout()
-	if err := client.Job(cmd.Context(), "pins", struct{}{}, nil, collectItems(&pins)); err != nil {
+	if err := client.Call(cmd.Context(), "pins", struct{}{}, nil, collectItems(&pins)); err != nil {
 		return err
 	}
 	if asJSON {

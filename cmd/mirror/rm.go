@@ -72,7 +72,7 @@ func remove(cmd *cobra.Command, client *admin.Client, req admin.RemoveRequest, a
 		err := e.Decode(&c)
 		return removedLine(&c, req.DryRun), err
 	}
-	err := client.Job(cmd.Context(), "remove", req, nil, v.event)
+	err := client.Call(cmd.Context(), "remove", req, nil, v.event)
 	if err != nil {
 		return notStored(err)
 	}

@@ -27,7 +27,7 @@ Exit codes: 0 tagged, 6 the image is not stored or not complete; others as for s
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		var tagged admin.Tagged
 		v := &jobView{out: cmd.OutOrStdout(), summary: &tagged}
-		if err := client.Job(cmd.Context(), "tag", admin.TagRequest{Source: args[0], Target: args[1]}, nil, v.event); err != nil {
+		if err := client.Call(cmd.Context(), "tag", admin.TagRequest{Source: args[0], Target: args[1]}, nil, v.event); err != nil {
 			return notStored(err)
 		}
 		if q.json {

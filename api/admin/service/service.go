@@ -1,4 +1,4 @@
-// Package service implements the jobs and streams of the admin API: collections, removals, verification, imports,
+// Package service implements the jobs, calls and streams of the admin API: collections, removals, verification, imports,
 // exports and migrations of one mirror. It connects the protocol of package admin with the packages that do the work:
 // gc and the packages below sync.
 package service
@@ -63,21 +63,27 @@ func New(m Mirror, store Store, opts Options) *Service {
 	return &Service{mirror: m, store: store, opts: opts}
 }
 
-// Jobs returns all jobs by name.
+// Jobs returns all jobs by name: work that can take long.
 func (s *Service) Jobs() map[string]admin.Job {
 	return map[string]admin.Job{
-		"sync":           job(s.sync),
+		"sync":    job(s.sync),
+		"import":  job(s.importBundle),
+		"migrate": job(s.migrate),
+		"collect": job(s.collect),
+		"verify":  job(s.verify),
+		"compact": job(s.compact),
+	}
+}
+
+// Calls returns all calls by name: short work, of which only its client needs to know.
+func (s *Service) Calls() map[string]admin.Job {
+	return map[string]admin.Job{
 		"list-tags":      job(s.listTags),
 		"export-plan":    job(s.exportPlan),
 		"export-sent":    job(s.exportSent),
 		"export-history": job(s.exportHistory),
-		"import":         job(s.importBundle),
-		"migrate":        job(s.migrate),
-		"collect":        job(s.collect),
 		"remove":         job(s.remove),
 		"usage":          job(s.usage),
-		"verify":         job(s.verify),
-		"compact":        job(s.compact),
 		"pins":           job(s.pins),
 		"pin":            job(s.pin),
 		"unpin":          job(s.unpin),

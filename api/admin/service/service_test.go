@@ -83,7 +83,7 @@ func (m *testMirror) pushLayer(path, tag, mediaType string) {
 	m.must(m.store.PutManifest(ctx, repo, mirror.Manifest{MediaType: v1.MediaTypeImageManifest, Digest: digest.FromBytes(body), Bytes: body, Origin: mirror.Pushed}, tag))
 }
 
-// run runs a job and returns its events without those of the progress.
+// run runs a job or call and returns its events without those of the progress.
 func (m *testMirror) run(name string, request any, body io.Reader) ([]admin.Event, error) {
 	m.t.Helper()
 	text, err := json.Marshal(request)
@@ -93,7 +93,11 @@ func (m *testMirror) run(name string, request any, body io.Reader) ([]admin.Even
 	}
 	var events []admin.Event
 	ended := false
-	err = m.Jobs()[name](admin.WithAccess(m.t.Context(), admin.Access{Local: true}), text, body, func(e admin.Event) {
+	run := m.Jobs()[name]
+	if run == nil {
+		run = m.Calls()[name]
+	}
+	err = run(admin.WithAccess(m.t.Context(), admin.Access{Local: true}), text, body, func(e admin.Event) {
 		if ended {
 			m.t.Errorf("%s sends a %s event after its summary", name, e.Kind)
 		}

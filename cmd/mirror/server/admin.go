@@ -12,8 +12,8 @@ import (
 	"airmirror/api/admin"
 )
 
-// serveAdmin serves the admin API on the socket in the data folder until ctx ends or stop is called, which interrupts
-// running commands. stop waits for the last response and removes the socket. The server also runs without the socket, as
+// serveAdmin serves the admin API on the socket in the data folder until stop is called, which interrupts running
+// commands. stop waits for the last response and removes the socket. The server also runs without the socket, as
 // some shared file systems do not support sockets.
 func (s *server) serveAdmin(ctx context.Context) (stop func(deadline context.Context)) {
 	listener, err := admin.Listen(s.settings.Data)
@@ -22,7 +22,6 @@ func (s *server) serveAdmin(ctx context.Context) (stop func(deadline context.Con
 		return func(context.Context) {}
 	}
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	context.AfterFunc(ctx, func() { cancel(admin.ErrShutdown) })
 	server := newHTTPServer(admin.Local(s.api), otherConns, s.log)
 	server.BaseContext = func(net.Listener) context.Context { return base }
 	server.ConnContext = admin.WithPeerCredentials

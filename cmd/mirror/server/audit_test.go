@@ -54,7 +54,7 @@ func auditLines(t *testing.T, path string) (entries []audit.Entry) {
 	return entries
 }
 
-// TestEveryJobIsAudited checks that every job and stream is audited, or known to change nothing.
+// TestEveryJobIsAudited checks that every job, call and stream is audited, or known to change nothing.
 func TestEveryJobIsAudited(t *testing.T) {
 	i, client, path := auditedInstance(t)
 	ask := map[string]func() error{}
@@ -63,6 +63,11 @@ func TestEveryJobIsAudited(t *testing.T) {
 	for name := range i.service.Jobs() {
 		ask[name] = func() error {
 			return client.Job(t.Context(), name, nonsense, nil, func(admin.Event) error { return nil })
+		}
+	}
+	for name := range i.service.Calls() {
+		ask[name] = func() error {
+			return client.Call(t.Context(), name, nonsense, nil, func(admin.Event) error { return nil })
 		}
 	}
 	for name := range i.service.Streams() {
@@ -92,7 +97,7 @@ func TestEveryJobIsAudited(t *testing.T) {
 		}
 	}
 	if len(ask) != len(audited) {
-		t.Errorf("there are %d jobs and streams, and %d are known", len(ask), len(audited))
+		t.Errorf("there are %d jobs, calls and streams, and %d are known", len(ask), len(audited))
 	}
 }
 

@@ -146,6 +146,9 @@ func (s *server) serve(ctx context.Context) error {
 	log.Info("stopping: waiting for transfers", zap.Duration("timeout", timeout))
 	deadline, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	if err := s.api.Close(deadline); err != nil { // before the requests, so that the watchers of jobs receive the reason
+		log.Warn("jobs are still running", zap.Error(err))
+	}
 	stopAdmin(deadline)
 	stopCollector()
 	stopCompaction()

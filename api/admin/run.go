@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"airmirror/sync/progress"
 )
 
 // Job is work that reports events to its client while it runs. request is the JSON of the request, or "null". body is
@@ -30,8 +32,9 @@ var ErrShutdown = errors.New("the mirror is shutting down")
 // read.
 const keepAliveInterval = time.Second / 2
 
-func (h *Handler) serveJob(w http.ResponseWriter, r *http.Request) error {
-	job, known := h.opts.Jobs[r.PathValue("name")]
+// serveCall runs a short operation while its client waits, and answers with its events.
+func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request) error {
+	call, known := h.opts.Calls[r.PathValue("name")]
 	in, err := h.receive(w, r, known)
 	if err != nil {
 		return err
@@ -42,7 +45,7 @@ func (h *Handler) serveJob(w http.ResponseWriter, r *http.Request) error {
 		if in.hasBody {
 			defer lines.keepAlive(keepAliveInterval)()
 		}
-		return job(in.ctx, in.request, in.body, func(event Event) { lines.sendNow(event) })
+		return call(in.ctx, in.request, in.body, func(event Event) { lines.sendNow(event) })
 	})
 	h.notify(r, r.PathValue("name"), json.RawMessage(in.request), err)
 	return lines.end(err)
@@ -60,35 +63,74 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, known bool) (*
 	return readJobRequest(w, r)
 }
 
+// serveStream runs a stream. It is listed as a job, and canceled with its client.
 func (h *Handler) serveStream(w http.ResponseWriter, r *http.Request) error {
-	stream, known := h.opts.Streams[r.PathValue("name")]
+	name := r.PathValue("name")
+	stream, known := h.opts.Streams[name]
 	in, err := h.receive(w, r, known)
 	if err != nil {
 		return err
 	}
 	defer in.close()
+	j := newJob(in.ctx, name, r)
+	in.ctx = j.ctx
+	if err := h.addJob(j, in.request); err != nil {
+		return err
+	}
+	defer h.jobs.work.Done()
 	out := newFrameWriter(w)
-	err = h.run(in, r, func() error { return stream(in.ctx, in.request, in.body, out) })
-	h.notify(r, r.PathValue("name"), json.RawMessage(in.request), err)
+	progress := Report(j.report).NewReporter()
+	err = h.run(in, r, func() error { return stream(in.ctx, in.request, in.body, &countingWriter{out, progress}) })
+	progress.Close()
+	h.endJob(j, in.request, err)
 	if err == nil || !out.started {
 		return out.end(nil, err)
 	}
 	return out.end(&errorResponse{Errors: []errorBody{h.errorBody(r, err)}}, nil)
 }
 
-// run runs a job or stream and logs its start and end.
+// run runs a call or stream and logs its start and end.
 func (h *Handler) run(in *jobRequest, r *http.Request, do func() error) error {
 	log := h.log.With(zap.String("request", r.URL.Path))
 	log.Info("job started")
 	err := do()
-	switch {
+	switch cause := context.Cause(in.ctx); {
 	case in.ctx.Err() == nil:
 		log.Info("job ended", zap.Error(err))
 		return err
-	case errors.Is(context.Cause(in.ctx), ErrShutdown):
+	case r.Context().Err() == nil:
+		log.Info("job canceled", zap.Error(cause))
+		return cause
+	case errors.Is(cause, ErrShutdown):
 		log.Info("job canceled", zap.Error(ErrShutdown))
 	default:
-		log.Info("job canceled: its client has disconnected", zap.NamedError("cause", context.Cause(in.ctx)))
+		log.Info("job canceled: its client has disconnected", zap.NamedError("cause", cause))
 	}
 	return in.ctx.Err()
+}
+
+// countingWriter reports the progress of a stream.
+type countingWriter struct {
+	*frameWriter
+	progress *progress.Reporter
+}
+
+// Write implements [io.Writer].
+func (c *countingWriter) Write(p []byte) (int, error) {
+	n, err := c.frameWriter.Write(p)
+	c.progress.AddDone(int64(n))
+	return n, err
+}
+
+// ReadFrom implements [io.ReaderFrom].
+func (c *countingWriter) ReadFrom(r io.Reader) (int64, error) {
+	return c.frameWriter.ReadFrom(io.TeeReader(r, progressWriter{c.progress}))
+}
+
+// progressWriter counts what is written to it.
+type progressWriter struct{ progress *progress.Reporter }
+
+func (p progressWriter) Write(text []byte) (int, error) {
+	p.progress.AddDone(int64(len(text)))
+	return len(text), nil
 }
