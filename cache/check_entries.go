@@ -1,7 +1,9 @@
 package cache
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -44,27 +46,68 @@ func entryCheckOf(t backend.Table) entryCheck {
 	return nil
 }
 
-// checkEntries checks the consistency of the index.
+// checkEntries checks the consistency of the index. It checks several pages of a table at a time; a table is complete
+// before the next one begins.
 func (c *check) checkEntries() bool {
 	for _, r := range entryChecks {
 		c.opts.Progress.SetCurrent("table " + string(r.table) + " of the index")
-		var found []mirror.Defect
-		ok := c.scan(r.table, "", func(tx backend.ReadTx, k string, value []byte) {
-			if reason := r.rule(tx, k, value); reason != "" {
-				found = append(found, danglingDefect(r.table, k, reason))
+		pages := func(ctx context.Context) iter.Seq2[keyRange, error] { return c.keyRanges(ctx, r.table) }
+		check := func(ctx context.Context, keys keyRange) ([]mirror.Defect, error) {
+			return c.entryDefects(ctx, r.table, keys)
+		}
+		for found, err := range mirror.InOrder(c.ctx, pages, check) {
+			if err != nil {
+				return c.reportError("", err)
 			}
-			if r.table == tableManifests {
-				found = append(found, missingFiles(tx, k, value)...)
+			if slices.ContainsFunc(found, func(defect mirror.Defect) bool { return !c.reportEntry(defect) }) {
+				return false
 			}
-		}, func() bool {
-			defer func() { found = nil }()
-			return !slices.ContainsFunc(found, func(defect mirror.Defect) bool { return !c.reportEntry(defect) })
-		})
-		if !ok {
-			return false
 		}
 	}
 	return true
+}
+
+// keyRange is a page of a table: the keys that are greater than after, up to last.
+type keyRange struct{ after, last string }
+
+// keyRanges yields the pages of a table.
+func (c *check) keyRanges(ctx context.Context, t backend.Table) iter.Seq2[keyRange, error] {
+	return func(yield func(keyRange, error) bool) {
+		var page keyRange
+		err := eachPage(ctx, c.index, t, "", checkPage, func(_ backend.ReadTx, k string, _ []byte) { page.last = k }, func() error {
+			if page.last != page.after && !yield(page, nil) {
+				return errStopped
+			}
+			page.after = page.last
+			return nil
+		})
+		if err != nil && err != errStopped {
+			yield(page, err)
+		}
+	}
+}
+
+// entryDefects checks a page of a table in one transaction. It reads the entries again, because what they depend on may
+// have changed together with them. If the last one was deleted since, it checks some of the next page, too.
+func (c *check) entryDefects(ctx context.Context, t backend.Table, page keyRange) (found []mirror.Defect, err error) {
+	rule := entryCheckOf(t)
+	err = c.index.View(ctx, func(tx backend.ReadTx) error {
+		found = nil
+		n := 0
+		for k, value := range tx.Scan(t, "", page.after) {
+			if reason := rule(tx, k, value); reason != "" {
+				found = append(found, danglingDefect(t, k, reason))
+			}
+			if t == tableManifests {
+				found = append(found, missingFiles(tx, k, value)...)
+			}
+			if n++; k == page.last || n == 2*checkPage {
+				break
+			}
+		}
+		return nil
+	})
+	return found, err
 }
 
 // reportEntry reports a defect of an entry. A missing entry whose file exists is not reported: checkOrphans has

@@ -2,7 +2,9 @@ package cache_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -201,4 +203,53 @@ func TestRepairedTagLeavesCache(t *testing.T) {
 	s.mend()
 	_, err := s.Tag(t.Context(), repo, "pushed")
 	wantCode(t, err, mirror.CodeManifestUnknown)
+}
+
+// TestDefectsOfManyPages checks a table of many pages, and finds the defects of the first, the last and other entries once
+// each, in the order of the keys. It does so while entries are deleted.
+func TestDefectsOfManyPages(t *testing.T) {
+	s := stock(t)
+	man := image("{}", mirror.Pushed)
+	var tags []string
+	for i := range 3000 {
+		tags = append(tags, fmt.Sprintf("t%05d", i))
+	}
+	s.must(receive(t.Context(), s.Store, "{}"))
+	putManifest(t, s.Store, man, tags...)
+	var want []string
+	s.write(func(tx backend.WriteTx) error {
+		want = nil
+		for _, i := range []int{0, 255, 256, 257, 511, 1000, 1024, 2998, 2999} {
+			want = append(want, "tags "+repo.String()+" "+tags[i])
+			if err := tx.Delete(cache.TableTagged, key(repo.String(), man.Digest.String(), tags[i])); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, deleting := range []bool{false, true} {
+		var got []string
+		for defect, err := range s.Defects(t.Context(), mirror.CheckOptions{Fast: true}) {
+			s.must(err)
+			got = append(got, defect.Entry)
+			if !deleting {
+				continue
+			}
+			s.write(func(tx backend.WriteTx) error { // both entries of tags that are in order
+				for i := len(got) * 260; i < len(got)*260+200; i++ {
+					if slices.Contains(want, "tags "+repo.String()+" "+tags[i]) {
+						continue
+					}
+					err := errors.Join(tx.Delete(cache.TableTags, key(repo.String(), tags[i])), tx.Delete(cache.TableTagged, key(repo.String(), man.Digest.String(), tags[i])))
+					if err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("while entries are deleted: %t: found %q, want %q", deleting, got, want)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/opencontainers/go-digest"
 
@@ -34,59 +35,105 @@ func (c *check) expectBytes() bool {
 	})
 }
 
-// checkFiles checks each file in the index.
-func (c *check) checkFiles() bool {
-	var page []storedFile
-	var bad []mirror.Defect
-	return c.scan(tableBlobs, c.opts.After.String(), func(_ backend.ReadTx, k string, value []byte) {
-		d, err := mirror.ParseDigest(k)
-		record, recordErr := decodeRecord[blobRecord](tableBlobs, k, value)
-		if err = errors.Join(err, recordErr); err != nil {
-			bad = append(bad, danglingDefect(tableBlobs, k, err.Error()))
-			return
+// checkedFile is a file, and what was found.
+type checkedFile struct {
+	storedFile
+	defect mirror.Defect // its reason is "" if the file is in order
+	read   bool          // the content was read
+	err    error
+}
+
+// filePage is a page of tableBlobs.
+type filePage struct {
+	files []checkedFile
+	bad   []mirror.Defect // entries that cannot be read
+}
+
+// filePages yields the files in the index in pages.
+func (c *check) filePages(ctx context.Context) iter.Seq2[filePage, error] {
+	return func(yield func(filePage, error) bool) {
+		var page filePage
+		err := eachPage(ctx, c.index, tableBlobs, c.opts.After.String(), checkPage, func(_ backend.ReadTx, k string, value []byte) {
+			d, err := mirror.ParseDigest(k)
+			record, recordErr := decodeRecord[blobRecord](tableBlobs, k, value)
+			if err = errors.Join(err, recordErr); err != nil {
+				page.bad = append(page.bad, danglingDefect(tableBlobs, k, err.Error()))
+				return
+			}
+			page.files = append(page.files, checkedFile{storedFile: storedFile{d, record}})
+		}, func() error {
+			full := page
+			page = filePage{}
+			if !yield(full, nil) {
+				return errStopped
+			}
+			return nil
+		})
+		if err != nil && err != errStopped {
+			yield(page, err)
 		}
-		page = append(page, storedFile{d, record})
-	}, func() bool {
-		for _, defect := range bad {
+	}
+}
+
+// checkFiles checks each file in the index. If it does not read their content, it looks up several pages of files at a
+// time; reading has a limited rate, and waits for the disk.
+func (c *check) checkFiles() bool {
+	pages := c.filePages(c.ctx)
+	if c.opts.Fast {
+		pages = mirror.InOrder(c.ctx, c.filePages, c.examinePage)
+	}
+	for page, err := range pages {
+		if err != nil {
+			return c.reportError("", err)
+		}
+		for _, defect := range page.bad {
 			if !c.report(defect) {
 				return false
 			}
 		}
-		for _, stored := range page {
-			if !c.checkFile(stored) {
+		for i := range page.files {
+			file := &page.files[i]
+			c.opts.Progress.SetCurrent(file.digest.String())
+			if !c.opts.Fast {
+				c.examine(c.ctx, file)
+			}
+			if !c.checkFile(file) {
 				return false
 			}
 		}
-		page, bad = page[:0], bad[:0]
-		return true
-	})
-}
-
-// checkFile checks one file. It confirms a defect before it reports it: the file may have been deleted or restored
-// since.
-func (c *check) checkFile(stored storedFile) bool {
-	c.opts.Progress.SetCurrent(stored.digest.String())
-	defect, read, err := c.examine(stored)
-	if err != nil {
-		if !c.reportError(stored.digest, err) {
-			return false
-		}
-	} else if defect.Reason != "" && !c.confirm(stored, defect, read) {
-		return false
 	}
-	c.opts.Progress.AddDone(stored.record.Size)
-	c.opts.Checked(stored.digest, stored.record.Size)
 	return true
 }
 
-// examine compares a file with its entry and its digest. The reason of the defect is "" if the file is in order. read
-// reports whether the content was read.
-func (c *check) examine(stored storedFile) (defect mirror.Defect, read bool, err error) {
-	size, err := c.blobs.Stat(c.ctx, stored.digest)
-	if defect, err = stored.record.compare(stored.digest, size, err); c.opts.Fast || err != nil || defect.Reason != "" {
-		return defect, false, err
+// examinePage examines the files of a page.
+func (c *check) examinePage(ctx context.Context, page filePage) (filePage, error) {
+	for i := range page.files {
+		c.examine(ctx, &page.files[i])
 	}
-	return c.readBlob(c.ctx, stored.digest, stored.record, c.opts.Read)
+	return page, ctx.Err()
+}
+
+// examine compares a file with its entry and its digest.
+func (c *check) examine(ctx context.Context, file *checkedFile) {
+	size, err := c.blobs.Stat(ctx, file.digest)
+	file.defect, file.err = file.record.compare(file.digest, size, err)
+	if !c.opts.Fast && file.err == nil && file.defect.Reason == "" {
+		file.defect, file.read, file.err = c.readBlob(ctx, file.digest, file.record, c.opts.Read)
+	}
+}
+
+// checkFile reports what was found. It confirms a defect before: the file may have been deleted or restored since.
+func (c *check) checkFile(file *checkedFile) bool {
+	if file.err != nil {
+		if !c.reportError(file.digest, file.err) {
+			return false
+		}
+	} else if file.defect.Reason != "" && !c.confirm(file.storedFile, file.defect, file.read) {
+		return false
+	}
+	c.opts.Progress.AddDone(file.record.Size)
+	c.opts.Checked(file.digest, file.record.Size)
+	return true
 }
 
 // compare returns the defect of a file that has size bytes, or that failed to open with err.

@@ -42,7 +42,7 @@ func (i *images) list(ctx context.Context, match mirror.ImageMatch, configs bool
 			yield(mirror.Image{}, err)
 			return
 		}
-		for page, err := range inOrder(ctx, l.pages, l.ofPage) {
+		for page, err := range mirror.InOrder(ctx, l.pages, l.ofPage) {
 			if err != nil {
 				yield(mirror.Image{}, err)
 				return
