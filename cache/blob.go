@@ -150,6 +150,25 @@ func (s *Store) ReferencedBy(ctx context.Context, repo mirror.Repo, d digest.Dig
 	return by, explain(err, "look up the manifests that name %s in %s", d, repo)
 }
 
+// Users implements [mirror.Catalog].
+func (s *Store) Users(ctx context.Context, digests []digest.Digest, most int) (users []int, err error) {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
+		users = make([]int, len(digests))
+		for i, d := range digests {
+			for k := range tx.Scan(tableUses, prefix(d.String()), "") {
+				if users[i] == most {
+					break
+				}
+				if digest.Digest(lastPart(k)) != d { // a manifest uses its own file
+					users[i]++
+				}
+			}
+		}
+		return ctx.Err()
+	})
+	return users, explain(err, "count the manifests that name blobs")
+}
+
 // Mount implements [mirror.BlobStore].
 func (s *Store) Mount(ctx context.Context, repo, from mirror.Repo, d digest.Digest) (size int64, err error) {
 	if err := s.checkStored(ctx, d); err != nil {

@@ -195,6 +195,9 @@ type Catalog interface {
 	// Summaries returns what is known of references without reading their manifests, in the same order. It does not
 	// count as a use.
 	Summaries(ctx context.Context, refs []Ref) ([]Summary, error)
+	// Users returns for each digest how many manifests, in all repositories, name it: up to most. A manifest in two
+	// repositories counts twice.
+	Users(ctx context.Context, digests []digest.Digest, most int) ([]int, error)
 	// LastUsed returns when d was last used in repo: read, checked for as a blob, or pushed again. Reads with
 	// [UsageIgnored] do not count. The time is zero if it is unknown.
 	LastUsed(ctx context.Context, repo Repo, d digest.Digest) (time.Time, error)

@@ -166,6 +166,7 @@ func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
 		{"GET /api/v1/images/page", "", "", reads},
 		{"GET /api/v1/images/counts", "", "", reads},
 		{"GET /api/v1/folders", "", "", reads},
+		{"GET /api/v1/images/details", "/api/v1/images/details?image=docker.io/library/open:1", "", slices.Repeat([]int{missing}, len(reads))},
 		{"GET /api/v1/wants", "", "", reads},
 		{"POST /api/v1/wants/forget", "", `{}`, administers},
 		{"POST /api/v1/calls/{name}", "/api/v1/calls/usage", "null", readsByPost},
@@ -265,6 +266,14 @@ func TestListsShowWhatTheSenderMayPull(t *testing.T) {
 			}
 			if w.Code != http.StatusOK || !slices.Equal(got, tt.want) {
 				t.Errorf("%s as %s: %d, %v, want %v", path, tt.name, w.Code, got, tt.want)
+			}
+		}
+		for _, path := range []string{"library/open", "secret/app", "team/app"} {
+			r, w := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/images/details?image=docker.io/"+path+":1", nil), httptest.NewRecorder()
+			tt.sender(r)
+			handler.ServeHTTP(w, r)
+			if shown := w.Code == http.StatusOK; shown != slices.Contains(tt.want, path) || !shown && strings.Contains(w.Body.String(), "sha256") {
+				t.Errorf("details of %s as %s: %d, %s", path, tt.name, w.Code, w.Body)
 			}
 		}
 		r, w := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/images/counts", nil), httptest.NewRecorder()

@@ -72,6 +72,15 @@ func (c *Client) ImageCounts(ctx context.Context) (counts mirror.ImageCounts, er
 	return counts, c.call(ctx, http.MethodGet, "images/counts", nil, &counts)
 }
 
+// ImageDetails returns what is stored of an image, with the text of its manifest if raw is set.
+func (c *Client) ImageDetails(ctx context.Context, name string, raw bool) (details ImageDetails, err error) {
+	query := url.Values{"image": {name}}
+	if raw {
+		query.Set("raw", "1")
+	}
+	return details, c.call(ctx, http.MethodGet, "images/details?"+query.Encode(), nil, &details)
+}
+
 // Images lists the stored images by repository and tag.
 func (c *Client) Images(ctx context.Context, q Query) iter.Seq2[Image, error] {
 	return func(yield func(Image, error) bool) {

@@ -37,6 +37,9 @@ type Options struct {
 	Data string
 	// Server describes the server of the mirror; nil if a command has opened the data folder.
 	Server *Server
+	// Find returns the stored image that a name stands for, as clients write it; its digest may be shortened. With an error
+	// about the digest, it returns the repository. Nil reads only whole references.
+	Find func(ctx context.Context, name string) (mirror.Ref, error)
 	// Storage returns the storage part of [Status]; nil leaves it empty.
 	Storage func(context.Context) (Storage, error)
 	// Details returns what the process knows of itself for a [Status]; nil leaves it empty.

@@ -26,6 +26,8 @@ type ImageLister interface {
 	ImageCounts(ctx context.Context, repo func(mirror.Repo) bool) (mirror.ImageCounts, error)
 	// CountByRepo counts the images of each repository that repo selects, as [mirror.Repo.String] writes it.
 	CountByRepo(ctx context.Context, repo func(mirror.Repo) bool) (map[string]int, error)
+	// Inspect returns what is stored of an image; see [mirror.ImageDetails].
+	Inspect(ctx context.Context, ref mirror.Ref, raw bool) (mirror.ImageDetails, error)
 	FindDigest(ctx context.Context, repo mirror.Repo, text string) (digest.Digest, error)
 }
 

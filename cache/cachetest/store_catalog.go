@@ -14,6 +14,19 @@ import (
 
 var storeCatalogTests = []storeCase{
 	{"Summaries", testSummaries},
+	{"Users", func(s *storeTest) {
+		shared := image{config: "config", layers: []string{"layer"}}
+		man := s.pushImage(repoA, mirror.Pushed, shared, "a")
+		s.pushImage(repoA, mirror.Pushed, image{config: "other", layers: []string{"layer"}}, "b")
+		s.pushImage(repoB, mirror.Pushed, shared, "a")
+		digests := []digest.Digest{digest.FromString("layer"), digest.FromString("other"), man.Digest, digest.FromString("nothing")}
+		for most, want := range map[int][]int{9: {3, 1, 0, 0}, 2: {2, 1, 0, 0}} {
+			got, err := s.Users(s.ctx, digests, most)
+			if s.must(err); !slices.Equal(got, want) {
+				s.t.Errorf("%v users of %v, up to %d; want %v", got, digests, most, want)
+			}
+		}
+	}},
 	{"RepoOrigin", func(s *storeTest) {
 		for i, origin := range []mirror.Origin{mirror.Pushed, mirror.Mirrored, mirror.Imported} {
 			repo := []mirror.Repo{repoA, repoA2, repoB}[i]

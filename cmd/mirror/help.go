@@ -47,7 +47,7 @@ var commandGroups = []struct {
 		{"serve", newServeCommand}, {"status", newStatusCommand}, {"mode", newModeCommand}, {"reload", newReloadCommand}, {"config", newConfigCommand},
 	}},
 	{groupImages, []namedCommand{
-		{"ls", newListCommand}, {"tag", newTagCommand}, {"rm", newRemoveCommand}, {"pin", newPinCommand}, {"unpin", newUnpinCommand}, {"wants", newWantsCommand},
+		{"ls", newListCommand}, {"inspect", newInspectCommand}, {"tag", newTagCommand}, {"rm", newRemoveCommand}, {"pin", newPinCommand}, {"unpin", newUnpinCommand}, {"wants", newWantsCommand},
 	}},
 	{groupAirGap, []namedCommand{{"sync", newSyncCommand}, {"export", newExportCommand}, {"import", newImportCommand}, {"key", newKeyCommand}}},
 	{groupSpace, []namedCommand{{"du", newUsageCommand}, {"gc", newCollectCommand}, {"compact", newCompactCommand}}},

@@ -37,7 +37,7 @@ func TestJSON(t *testing.T) {
 	resp.Body.Close()
 	done := map[string]bool{}
 	for _, args := range [][]string{
-		{"version"}, {"status"}, {"mode"}, {"ls"}, {"tag", "team/app:1", "team/app:2"}, {"pin", "team/app:1"}, {"unpin", "team/app:1"}, {"wants"}, {"wants", "clear"},
+		{"version"}, {"status"}, {"mode"}, {"ls"}, {"inspect", "team/app:1"}, {"tag", "team/app:1", "team/app:2"}, {"pin", "team/app:1"}, {"unpin", "team/app:1"}, {"wants"}, {"wants", "clear"},
 		{"du"}, {"verify"}, {"backup", "index.db"}, {"export", "--bundle", "b.tar", "--all", "--to", "plant"}, {"export", "--history"},
 		{"import", "b.tar"}, {"sync", "team/app:1", "team/none:1"}, {"rm", "team/app:2"}, {"gc", "--grace", "0s"}, {"reload"}, {"health"}, {"compact"},
 		{"client", "docker", "--host", "reg.example"}, {"cert", "--host", "reg.example"}, {"key", "generate", "--no-password"},

@@ -13,6 +13,11 @@ import (
 	"airmirror/sync/prefetch"
 )
 
+// Find returns the stored reference that a name means. With an error about the digest, it returns the repository.
+func (s *Service) Find(ctx context.Context, name string) (mirror.Ref, error) {
+	return s.findRef(ctx, name)
+}
+
 // findRef parses the name of stored content; see [prefetch.Find]. For a name with a tag and a digest it returns the digest,
 // and an error if the tag is stored and points at another digest.
 func (s *Service) findRef(ctx context.Context, name string) (mirror.Ref, error) {

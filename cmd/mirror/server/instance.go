@@ -260,7 +260,7 @@ func (i *Instance) admin(server *admin.Server, details func(context.Context) adm
 	}
 	return admin.New(i.Proxy, admin.Options{
 		Version: i.opts.Version, Data: data, Server: server, Log: log, Reload: reload, OnChange: i.audit.Command, Tokens: i.tokens,
-		Jobs: i.service.Jobs(), Calls: i.service.Calls(), Streams: i.service.Streams(), Storage: i.service.Storage, Details: details,
+		Jobs: i.service.Jobs(), Calls: i.service.Calls(), Streams: i.service.Streams(), Storage: i.service.Storage, Details: details, Find: i.service.Find,
 		StallTimeout: func() time.Duration { return time.Duration(i.current().Limits.StallTimeout) },
 	})
 }
