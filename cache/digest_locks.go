@@ -21,7 +21,7 @@ type digestLocks struct {
 type digestLock struct {
 	sharers   int           // goroutines that are about to add an entry
 	exclusive bool          // a goroutine is about to delete the file
-	deleting  bool          // a sweep has deleted the entry and will delete the file
+	deleting  int           // transactions of sweeps that have deleted the entry and will delete the file
 	changed   chan struct{} // closed when the lock changes; nil if no goroutine waits
 }
 
@@ -44,7 +44,7 @@ func (g *digestLocks) release(d digest.Digest, entry *digestLock) {
 		close(entry.changed)
 		entry.changed = nil
 	}
-	if entry.sharers == 0 && !entry.exclusive && !entry.deleting {
+	if entry.sharers == 0 && !entry.exclusive && entry.deleting == 0 {
 		delete(g.entries, d)
 	}
 }
@@ -137,11 +137,23 @@ func (g *digestLocks) lockEntry(d digest.Digest, entry *digestLock) (release fun
 	return func() { g.unlock(d) }
 }
 
-// setDeleting records whether a sweep is about to delete the file of d.
+// setDeleting records that a sweep is about to delete the file of d, or that it has. The file may have been written and
+// deleted again before the sweep reports the first.
 func (g *digestLocks) setDeleting(d digest.Digest, deleting bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	entry := g.entry(d)
-	entry.deleting = deleting
+	if deleting {
+		entry.deleting++
+	} else {
+		entry.deleting--
+	}
 	g.release(d, entry)
+}
+
+// isDeleting reports whether a sweep is about to delete the file of d.
+func (g *digestLocks) isDeleting(d digest.Digest) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.entries[d] != nil && g.entries[d].deleting > 0
 }

@@ -99,7 +99,12 @@ func TestDigestLocksWait(t *testing.T) {
 			t.Error("the sweep locked what another goroutine shares")
 		}
 		sharing()
-		g.share("d")() // does not prevent sharing
+		g.share("d")()           // does not prevent sharing
+		g.setDeleting("d", true) // written and deleted again
+		g.setDeleting("d", false)
+		if g.tryLock("d") != nil {
+			t.Error("taken although the second sweep has yet to delete it")
+		}
 		g.setDeleting("d", false)
 		if len(g.entries) != 0 {
 			t.Errorf("%d locks are left", len(g.entries))

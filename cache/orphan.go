@@ -100,7 +100,7 @@ func (s *Store) isOrphan(ctx context.Context, d digest.Digest) (orphan mirror.Or
 		return orphan, false, nil
 	}
 	defer release()
-	if indexed, err := s.indexed(ctx, d); err != nil || indexed {
+	if indexed, err := s.indexed(ctx, d); err != nil || indexed || s.locks.isDeleting(d) { // a sweep may have deleted the entry since tryLock
 		return orphan, false, err
 	}
 	file, err := s.blobs.Describe(ctx, d)

@@ -148,8 +148,10 @@ func (tx *sweepTx) deleteUnused(d digest.Digest, before time.Time, outcome *swee
 		return err
 	}
 	outcome.removed = append(outcome.removed, d)
-	tx.deleting[d] = true
-	tx.store.locks.setDeleting(d, true)
+	if !tx.deleting[d] {
+		tx.deleting[d] = true
+		tx.store.locks.setDeleting(d, true)
+	}
 	return nil
 }
 
