@@ -10,7 +10,9 @@ import (
 // implementation passes cachetest.Index. Package cache expresses all metadata of a store in terms of this interface, so
 // an implementation is small and cannot break an invariant. All methods are safe for concurrent use.
 type Index interface {
-	// View calls f with one consistent state.
+	// View calls f with one consistent state. An index on another machine may call f again if the index has changed between
+	// its reads: f must have no effects except on variables that it resets each time. Once f has scanned a table, it does
+	// not run again.
 	View(ctx context.Context, f func(ReadTx) error) error
 	// Update calls f in a transaction, which is durable when Update returns nil. Updates whose locks allow it may run at
 	// the same time, see [Locks]. Concurrent updates may be committed together, and then f may run more than once: it must

@@ -119,14 +119,16 @@ func testIndexSnapshot(t *testing.T, x indexTest) {
 					return
 				default:
 				}
+				var a, b string
 				err := x.View(context.Background(), func(tx backend.ReadTx) error {
-					if a, b := string(tx.Get("t", "count")), string(tx.Get("u", "count")); a != b {
-						t.Errorf("a view reads %q and %q, which were written together", a, b)
-					}
+					a, b = string(tx.Get("t", "count")), string(tx.Get("u", "count"))
 					return nil
 				})
 				if err != nil {
 					t.Errorf("view: %v", err)
+				}
+				if a != b {
+					t.Errorf("a view reads %q and %q, which were written together", a, b)
 				}
 			}
 		})

@@ -1,0 +1,26 @@
+package postgres_test
+
+import (
+	"testing"
+
+	"airmirror/cache"
+	"airmirror/cache/cachetest"
+	"airmirror/cache/files"
+	"airmirror/cache/postgres"
+	"airmirror/mirror"
+)
+
+func TestStore(t *testing.T) {
+	postgres.Database(t) // starts the server, outside of the tests of the suite
+	cachetest.Store(t, func(t *testing.T) mirror.Store {
+		blobs, err := files.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := cache.New(blobs, postgres.OpenIndex(t, postgres.Database(t)), cache.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
+}
