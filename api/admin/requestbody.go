@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"sync"
 	"sync/atomic"
 
@@ -92,6 +93,9 @@ func (s *requestBody) cause(ctx context.Context, err error) error {
 		if failed := s.readErr.Load(); failed != nil {
 			return fmt.Errorf("read the data to send to the mirror: %w", *failed)
 		}
+	}
+	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+		err = wrapped.Err // its text names an address that does not exist
 	}
 	if refused := (*mirror.Error)(nil); errors.As(err, &refused) {
 		return err

@@ -18,8 +18,8 @@ import (
 	"airmirror/cmd/mirror/server"
 )
 
-// adminCommand is a command that uses the admin API of the mirror of a data folder: that of the server that runs on the
-// folder or, if none does, of a mirror that the command opens itself.
+// adminCommand is a command that uses the admin API: of a mirror on another machine (--server), or of the data folder. For the
+// folder it is that of the server that runs on it or, if none does, of a mirror that the command opens itself.
 type adminCommand struct {
 	config.Loaded
 	output
@@ -33,12 +33,15 @@ const ownerTimeout = 3 * time.Second
 
 var errInterrupted = &exitError{exitInterrupted, errors.New("interrupted")}
 
+// settingsTitle is the title of the settings of these commands in the help.
+const settingsTitle = "Settings (all but --data are ignored while a server runs):"
+
 // command completes cmd with the flags of all such commands, and has it call run with a client of the mirror.
 func (q *adminCommand) command(cmd *cobra.Command, run func(cmd *cobra.Command, client *admin.Client, args []string) error) *cobra.Command {
 	store := pflag.NewFlagSet("", pflag.ContinueOnError)
 	q.source.Flags(store, config.StoreKeys...)
 	config.SetUsage(store.Lookup("data"), "use the mirror that stores everything in this `folder`")
-	asSettings(cmd, store, "Settings (all but --data are ignored while a server runs):")
+	asSettings(cmd, store, settingsTitle)
 	f := cmd.Flags()
 	f.AddFlagSet(store)
 	q.output.flags(f)
@@ -49,11 +52,14 @@ func (q *adminCommand) command(cmd *cobra.Command, run func(cmd *cobra.Command, 
 		return err
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, end, err := q.open(cmd.Context())
+		client, end, err := q.openFor(cmd)
 		if err != nil {
 			return err
 		}
 		err = run(cmd, client, args)
+		if isRemote(cmd) {
+			err = remoteError(cmd, err)
+		}
 		if exit := (*exitError)(nil); cmd.Context().Err() != nil && !errors.As(err, &exit) {
 			err = errInterrupted
 		}
@@ -85,6 +91,15 @@ func noArguments(cmd *cobra.Command, args []string) error {
 
 // patterns validates arguments that are patterns.
 func patterns(_ *cobra.Command, args []string) error { return admin.CheckMatch(args...) }
+
+// openFor returns a client of the mirror that cmd is for: on another machine, or that of the data folder. The caller calls end
+// when it is done.
+func (q *adminCommand) openFor(cmd *cobra.Command) (client *admin.Client, end func(context.Context) error, err error) {
+	if isRemote(cmd) {
+		return openRemote(cmd)
+	}
+	return q.open(cmd.Context())
+}
 
 // open returns a client of the mirror of the data folder. The caller calls end when it is done.
 func (q *adminCommand) open(ctx context.Context) (client *admin.Client, end func(context.Context) error, err error) {

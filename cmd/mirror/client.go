@@ -36,6 +36,7 @@ of clients that can store it.`,
 		ValidArgs: clients.Kinds,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 	}, nil)
+	onlyHere(cmd, "set --host to the address of the mirror")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if (m.Cert == "") != (m.Key == "") {
 			return &exitError{exitUsage, errors.New("--cert and --key belong together: set both")}

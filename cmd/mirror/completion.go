@@ -50,7 +50,7 @@ func (q *adminCommand) complete(most int, list lister) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		var found []string
 		settings, err := q.source.Load()
-		if err != nil || most > 0 && len(args) >= most {
+		if err != nil || isRemote(cmd) || most > 0 && len(args) >= most {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)

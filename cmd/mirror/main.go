@@ -65,6 +65,9 @@ func run(args []string) int {
 		for _, warning := range config.MisspeltVariables(os.Environ()) {
 			printError(cmd.ErrOrStderr(), warning)
 		}
+		if err := checkRemote(cmd); err != nil {
+			return err
+		}
 		return setOutput(cmd)
 	}
 	cmd.SetArgs(args)
@@ -127,7 +130,8 @@ reachable. Bundles carry images into networks without any connection.`,
   mirror export --bundle b.tar --all     # write a bundle for an isolated mirror
   mirror import b.tar             # import it there
   mirror ls                       # list images, and whether they are complete
-  mirror gc --dry-run             # what would be deleted, and why`,
+  mirror gc --dry-run             # what would be deleted, and why
+  mirror ls --server https://reg.example --user alice  # on another machine`,
 		Version:           version,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -136,6 +140,8 @@ reachable. Bundles carry images into networks without any connection.`,
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &exitError{exitUsage, flagError(cmd, err)}
 	})
+	remoteFlags(cmd.PersistentFlags())
+	cmd.PersistentFlags().SortFlags, cmd.Flags().SortFlags = false, false
 	cobra.EnableCommandSorting = false // the help has them in the order of AddCommand
 	cmd.SetHelpFunc(printHelp)
 	cmd.SetHelpCommand(newHelpCommand())

@@ -11,7 +11,7 @@ import (
 
 func newReloadCommand() *cobra.Command {
 	q := &adminCommand{}
-	return q.command(&cobra.Command{
+	return onlyHere(q.command(&cobra.Command{
 		Use:   "reload",
 		Short: "Reload the settings of the server",
 		Long: `Reload the settings, certificates and users of the server, as SIGHUP does.
@@ -38,5 +38,5 @@ listed. If a setting is invalid, nothing changes.`,
 		}
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
 		return err
-	})
+	}), "the settings are files of its machine")
 }

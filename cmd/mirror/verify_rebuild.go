@@ -31,6 +31,9 @@ type rebuildConfig struct {
 // rebuild creates a new index for a data folder without a running server. The old index stays in place until the new one
 // is complete, and is kept beside it afterwards.
 func rebuild(cmd *cobra.Command, q *adminCommand, c verifyConfig) error {
+	if isRemote(cmd) {
+		return &exitError{exitUsage, errors.New("--rebuild cannot be used with --server: it works in a data folder of this machine")}
+	}
 	if err := checkStopped(cmd.Context(), q.Data); err != nil {
 		return err
 	}

@@ -17,6 +17,9 @@ import (
 // fileVariable is the environment variable that names the configuration file.
 const fileVariable = settings.EnvPrefix + "CONFIG"
 
+// PasswordVariable is the environment variable with the password for a mirror on another machine.
+const PasswordVariable = settings.EnvPrefix + "PASSWORD"
+
 // Source is where the configuration of a command comes from: a file, the environment, and flags of the command. A flag
 // overrides a variable, and a variable overrides the file.
 type Source struct {
@@ -90,7 +93,7 @@ func MisspeltVariables(environ []string) (warnings []string) {
 	if !slices.ContainsFunc(environ, func(variable string) bool { return strings.HasPrefix(variable, settings.EnvPrefix) }) {
 		return nil
 	}
-	known := []string{fileVariable}
+	known := []string{fileVariable, PasswordVariable}
 	for _, key := range Keys() {
 		known = append(known, key.Env)
 	}
