@@ -56,7 +56,7 @@ function replace(page) {
     if (!now || !then || part === ".tools" && now.contains(document.activeElement)) continue;
     then.querySelectorAll("[role=status].ok").forEach((notice) => notice.remove());
     Idiomorph.morph(now, then, {
-      morphStyle: "innerHTML", ignoreActiveValue: true, restoreFocus: true,
+      ignoreActiveValue: true, restoreFocus: true,
       callbacks: { beforeAttributeUpdated: (name, node) => !(keep.has(name) && /^(INPUT|SELECT|OPTION|TEXTAREA|DETAILS)$/.test(node.tagName) && node.type !== "hidden") },
     });
   }
