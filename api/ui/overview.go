@@ -18,8 +18,9 @@ type overviewData struct {
 	Some      []incompleteImage // the first incomplete images
 	Upstreams []upstreamRow
 	DiskUsed  int64
-	DiskState string // "ok", "warn" or "bad"; "" if the disk is unknown
-	Defects   int    // that the last verification found and did not repair
+	DiskState string   // "ok", "warn" or "bad"; "" if the disk is unknown
+	Jobs      []jobRow // that run
+	Defects   int      // that the last verification found and did not repair
 }
 
 // incompleteImage is an image that cannot run without a network, and why.
@@ -48,6 +49,11 @@ func overviewPage(r *request) (any, error) {
 			return nil, err
 		}
 		status.Mode = mode.Mode
+	}
+	if !d.Limited {
+		if d.Jobs, err = listJobs(r, true); err != nil {
+			return nil, err
+		}
 	}
 	if d.Counts, err = r.admin.ImageCounts(r.Context()); err != nil {
 		return nil, err

@@ -13,7 +13,9 @@ func allPages() []page {
 	return []page{
 		{name: "", live: 2 * often, load: overviewPage},
 		{name: "images", live: seldom, load: imagesPage, actions: map[string]action{"pin": pin("pin"), "unpin": pin("unpin"), "delete": deleteImages}},
-		{name: "system", live: 2 * often, load: systemPage, actions: map[string]action{"mode": setMode, "read-only": setReadOnly}},
+		{name: "system", live: 2 * often, load: systemPage, actions: map[string]action{
+			"mode": setMode, "read-only": setReadOnly, "verify": verify, "cancel": cancelJob,
+		}},
 		{name: "login", hidden: true, load: loginPage, actions: map[string]action{"login": login, "logout": logout}},
 		{name: "preferences", hidden: true, serve: goHome, actions: map[string]action{"set": setPreferences}},
 	}

@@ -16,6 +16,7 @@ type systemData struct {
 	Certificate string // "ok", "warn" or "bad"; "" without TLS
 	Defects     []defectCount
 	Endpoints   []endpointRow
+	Jobs        []jobRow
 	Settings    string // YAML with the origin of each value in a comment; "" if the client may not read them
 }
 
@@ -69,6 +70,9 @@ func systemPage(r *request) (any, error) {
 			row.Kind, row.Code = "bad", "failing"
 		}
 		d.Endpoints = append(d.Endpoints, row)
+	}
+	if d.Jobs, err = listJobs(r, false); err != nil {
+		return nil, err
 	}
 	if r.user.Admin && r.opts.Settings != nil {
 		d.Settings, err = r.opts.Settings()

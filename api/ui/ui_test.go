@@ -195,5 +195,8 @@ func TestSystem(t *testing.T) {
 	if c.mirror.ReadOnly() || c.mirror.Mode() != "auto" {
 		t.Errorf("the mirror is read-only: %t, mode %s", c.mirror.ReadOnly(), c.mirror.Mode())
 	}
+	a = c.post("system", url.Values{"action": {"verify"}, "fast": {"1"}})
+	c.get(a.Header.Get("Location")).shows(t, http.StatusOK, "The verification was started.", `class="muted mono"`, "verification")
+	c.post("system", url.Values{"action": {"cancel"}, "job": {"nothing"}}).shows(t, http.StatusNotFound, "nothing")
 	c.post("system", url.Values{"action": {"mode"}, "mode": {"sideways"}}).shows(t, http.StatusMethodNotAllowed, "sideways")
 }
