@@ -22,6 +22,9 @@ func NewClient(transport http.RoundTripper) *Client {
 	return &Client{http.Client{Transport: transport}}
 }
 
+// Transport returns what the client sends its requests by.
+func (c *Client) Transport() http.RoundTripper { return c.http.Transport }
+
 // Status returns the state of the mirror.
 func (c *Client) Status(ctx context.Context) (status Status, err error) {
 	return status, c.call(ctx, http.MethodGet, "status", nil, &status)

@@ -80,7 +80,7 @@ func (h *Handler) serveStream(w http.ResponseWriter, r *http.Request) error {
 	defer h.jobs.work.Done()
 	out := newFrameWriter(w)
 	progress := Report(j.report).NewReporter()
-	err = h.run(in, r, func() error { return stream(in.ctx, in.request, in.body, &countingWriter{out, progress}) })
+	err = h.run(in, r, func() error { return stream(in.ctx, in.request, in.body, &countingWriter{out, in.ctx, progress}) })
 	progress.Close()
 	h.endJob(j, in.request, err)
 	if err == nil || !out.started {
@@ -109,28 +109,34 @@ func (h *Handler) run(in *jobRequest, r *http.Request, do func() error) error {
 	return in.ctx.Err()
 }
 
-// countingWriter reports the progress of a stream.
+// countingWriter reports the progress of a stream. Writing fails when the stream is canceled.
 type countingWriter struct {
 	*frameWriter
+	ctx      context.Context
 	progress *progress.Reporter
 }
 
 // Write implements [io.Writer].
 func (c *countingWriter) Write(p []byte) (int, error) {
-	n, err := c.frameWriter.Write(p)
-	c.progress.AddDone(int64(n))
-	return n, err
+	if _, err := counter(*c).Write(p); err != nil {
+		return 0, err
+	}
+	return c.frameWriter.Write(p)
 }
 
 // ReadFrom implements [io.ReaderFrom].
 func (c *countingWriter) ReadFrom(r io.Reader) (int64, error) {
-	return c.frameWriter.ReadFrom(io.TeeReader(r, progressWriter{c.progress}))
+	return c.frameWriter.ReadFrom(io.TeeReader(r, counter(*c)))
 }
 
-// progressWriter counts what is written to it.
-type progressWriter struct{ progress *progress.Reporter }
+// counter counts what is written to it.
+type counter countingWriter
 
-func (p progressWriter) Write(text []byte) (int, error) {
-	p.progress.AddDone(int64(len(text)))
-	return len(text), nil
+// Write implements [io.Writer].
+func (c counter) Write(p []byte) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	c.progress.AddDone(int64(len(p)))
+	return len(p), nil
 }
