@@ -92,12 +92,24 @@ func (c *console) must(err error) {
 // push stores an image with one layer, which is missing unless complete is set.
 func (c *console) push(path, tag string, complete bool) {
 	c.t.Helper()
-	ctx, repo := c.t.Context(), mirror.Repo{Host: mirror.DockerHub, Path: path}
 	config, layer := `{"os":"linux","architecture":"amd64"}`, "layer of "+path+":"+tag
-	for _, content := range []string{config, layer} {
-		if content == layer && !complete {
-			continue
-		}
+	stored := []string{config}
+	if complete {
+		stored = append(stored, layer)
+	}
+	c.storeManifest(path, tag, v1.MediaTypeImageConfig, config, v1.MediaTypeImageLayer, layer, stored)
+}
+
+// pushTyped stores an artifact with a config and a layer of these types.
+func (c *console) pushTyped(path, tag, configType, layerType string) {
+	c.t.Helper()
+	c.storeManifest(path, tag, configType, "{}", layerType, "layer", []string{"{}", "layer"})
+}
+
+func (c *console) storeManifest(path, tag, configType, config, layerType, layer string, blobs []string) {
+	c.t.Helper()
+	ctx, repo := c.t.Context(), mirror.Repo{Host: mirror.DockerHub, Path: path}
+	for _, content := range blobs {
 		upload, err := c.store.StartUpload(ctx, repo, digest.SHA256)
 		c.must(err)
 		_, err = upload.Append(strings.NewReader(content))
@@ -106,8 +118,8 @@ func (c *console) push(path, tag string, complete bool) {
 	}
 	body, err := json.Marshal(v1.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest,
-		Config: v1.Descriptor{MediaType: v1.MediaTypeImageConfig, Digest: digest.FromString(config), Size: int64(len(config))},
-		Layers: []v1.Descriptor{{MediaType: v1.MediaTypeImageLayer, Digest: digest.FromString(layer), Size: int64(len(layer))}},
+		Config: v1.Descriptor{MediaType: configType, Digest: digest.FromString(config), Size: int64(len(config))},
+		Layers: []v1.Descriptor{{MediaType: layerType, Digest: digest.FromString(layer), Size: int64(len(layer))}},
 	})
 	c.must(err)
 	c.must(c.store.PutManifest(ctx, repo, mirror.Manifest{

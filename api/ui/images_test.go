@@ -143,10 +143,33 @@ func TestBrowsingIsNoUse(t *testing.T) {
 		return last
 	}
 	before := used()
-	for _, page := range []string{"", "images", "images?q=alpine"} {
+	for _, page := range []string{"", "images", "images?q=alpine", "image?ref=docker.io/library/alpine:3&raw=1"} {
 		c.get(page).shows(t, http.StatusOK)
 	}
 	if after := used(); !after.Equal(before) {
 		t.Errorf("the last use moved from %s to %s", before, after)
 	}
+}
+
+// TestImage checks what the page of an image shows, and the commands that pull it from this mirror.
+func TestImage(t *testing.T) {
+	c := open(t)
+	c.push("library/alpine", "3", true)
+	c.push("library/busybox", "1", false)
+	c.get("image?ref=docker.io/library/alpine:3").shows(t, http.StatusOK, "<h1>library/alpine:3</h1>", "linux/amd64", "only here",
+		"docker pull example.com/library/alpine:3<", "podman pull example.com/library/alpine:3 --tls-verify=false", "Nothing refers to this image.")
+	c.get("image?ref=docker.io/library/alpine:3", "X-Forwarded-Proto", "https").shows(t, http.StatusOK, "podman pull example.com/library/alpine:3<")
+	c.get("image?ref=docker.io/library/alpine:3&raw=1").shows(t, http.StatusOK, "&#34;schemaVersion&#34;:2")
+	c.get("image?ref=docker.io/library/busybox:1").shows(t, http.StatusOK, "incomplete", "not stored")
+	c.get("image?ref=docker.io/library/none:1").shows(t, http.StatusNotFound, "MANIFEST_UNKNOWN", "This image is not stored.")
+	c.get("image").shows(t, http.StatusBadRequest, "NAME_INVALID")
+}
+
+// TestPullCommandFitsContent checks that a chart is pulled with Helm, and another artifact with oras.
+func TestPullCommandFitsContent(t *testing.T) {
+	c := open(t)
+	c.pushTyped("charts/web", "0.1.0_rc1", "application/vnd.cncf.helm.config.v1+json", "application/vnd.cncf.helm.chart.content.v1.tar+gzip")
+	c.pushTyped("files/model", "1", "application/vnd.oci.empty.v1+json", "application/vnd.example.model")
+	c.get("image?ref=docker.io/charts/web:0.1.0_rc1").shows(t, http.StatusOK, "helm pull oci://example.com/charts/web --version 0.1.0&#43;rc1 --plain-http", "Helm chart")
+	c.get("image?ref=docker.io/files/model:1").shows(t, http.StatusOK, "oras pull example.com/files/model:1 --plain-http", "artifact")
 }
