@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"airmirror/mirror"
 )
 
@@ -52,14 +54,23 @@ func MakePlan(ctx context.Context, store mirror.CollectStore, sources Sources, o
 	cutoff := opts.cutoff(now)
 	p := &Plan{planner: &planner{opts: opts, now: now, cutoff: nanos(cutoff), offset: mirror.WallClockOffset(store)}}
 	p.Made = p.wallClock(now)
-	err := p.scanFiles(ctx, store)
-	if err == nil {
-		err = p.askSources(ctx, store, sources)
-	}
+	// The list of files and the survey wait for different things, so both are read at the same time. The decisions need
+	// both.
+	ctx, cancel := context.WithCancel(ctx)
+	var scan errgroup.Group
+	scan.Go(func() error { return p.scanFiles(ctx, store) })
+	defer func() {
+		cancel()
+		_ = scan.Wait() // the error was returned, or another one was first
+	}()
+	err := p.askSources(ctx, store, sources)
 	if err == nil {
 		// The digests of blobs are listed within the same survey: keeping all of them in memory would cost too much.
 		err = store.Survey(ctx, func(s mirror.Survey) (err error) {
 			if p.graph, err = loadGraph(ctx, s, cutoff, nil, &p.errs); err != nil {
+				return err
+			}
+			if err := scan.Wait(); err != nil {
 				return err
 			}
 			if err := p.decideAll(ctx); err != nil {

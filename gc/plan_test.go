@@ -1,9 +1,12 @@
 package gc_test
 
 import (
+	"context"
 	"errors"
+	"iter"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"airmirror/gc"
@@ -210,5 +213,54 @@ func TestDeleteUntagged(t *testing.T) {
 			test.make(w)
 			w.wantDeleted(w.plan(test.policy), test.want...)
 		})
+	}
+}
+
+// meetingStore lets the list of files and the survey wait for each other.
+type meetingStore struct {
+	*surveyStore
+	listing, surveying chan struct{}
+}
+
+func (s meetingStore) Orphans(ctx context.Context) iter.Seq2[mirror.Orphan, error] {
+	close(s.listing)
+	<-s.surveying
+	return s.surveyStore.Orphans(ctx)
+}
+
+func (s meetingStore) Survey(ctx context.Context, f func(mirror.Survey) error) error {
+	return s.surveyStore.Survey(ctx, func(mirror.Survey) error { return f(s) })
+}
+
+func (s meetingStore) Manifests() iter.Seq2[*mirror.SurveyedManifest, error] {
+	close(s.surveying)
+	<-s.listing
+	return s.surveyStore.Manifests()
+}
+
+// TestPlanListsFilesDuringTheSurvey checks that a plan takes the time of the longer one of the two. In a bubble, a plan
+// that reads one after the other fails the test, because nobody could wake it up.
+func TestPlanListsFilesDuringTheSurvey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newSurvey(t)
+		w.image("hub.test/app:v1", mirror.Mirrored, 40*24*time.Hour, "layer")
+		store := meetingStore{w, make(chan struct{}), make(chan struct{})}
+		if _, err := gc.MakePlan(t.Context(), store, w, gc.Options{}, time.Now()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// failingList fails to list files.
+type failingList struct{ *surveyStore }
+
+func (failingList) Orphans(context.Context) iter.Seq2[mirror.Orphan, error] {
+	return all([]mirror.Orphan(nil), errors.New("the folder cannot be read"))
+}
+
+func TestPlanNeedsTheListOfFiles(t *testing.T) {
+	w := newSurvey(t)
+	if _, err := gc.MakePlan(t.Context(), failingList{w}, w, gc.Options{}, time.Now()); err == nil || !strings.Contains(err.Error(), "list orphans: the folder cannot be read") {
+		t.Errorf("plan without the list of files: %v", err)
 	}
 }
