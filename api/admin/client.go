@@ -52,6 +52,11 @@ func (c *Client) Reload(ctx context.Context) (reloaded Reloaded, err error) {
 	return reloaded, c.call(ctx, http.MethodPost, "reload", struct{}{}, &reloaded)
 }
 
+// Transfers returns what the mirror fetches from upstreams.
+func (c *Client) Transfers(ctx context.Context) (transfers mirror.Transfers, err error) {
+	return transfers, c.call(ctx, http.MethodGet, "transfers", nil, &transfers)
+}
+
 // Wants returns the images and blobs that clients requested and could not get.
 func (c *Client) Wants(ctx context.Context) (wants []mirror.Want, err error) {
 	return wants, c.call(ctx, http.MethodGet, "wants", nil, &wants)

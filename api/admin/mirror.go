@@ -13,6 +13,8 @@ import (
 type Mirror interface {
 	Names() mirror.Names
 	Status() mirror.Status
+	// Transfers returns what is fetched of the repositories that repo selects; nil selects all.
+	Transfers(repo func(mirror.Repo) bool) mirror.Transfers
 	ImageLister
 	Switches
 	WantLister

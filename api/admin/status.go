@@ -84,6 +84,11 @@ func (h *Handler) status(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, status)
 }
 
+// transfers answers with what is fetched from upstreams.
+func (h *Handler) transfers(w http.ResponseWriter, r *http.Request) error {
+	return writeJSON(w, h.mirror.Transfers(AccessOf(r.Context()).visible(mirror.ImageMatch{}).Repo))
+}
+
 func (h *Handler) mode(w http.ResponseWriter, _ *http.Request) error {
 	return writeJSON(w, Mode{Mode: h.mirror.Mode(), ReadOnly: h.mirror.ReadOnly()})
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"io"
 	"sync"
+	"time"
 
 	"airmirror/mirror"
 )
@@ -21,6 +22,7 @@ type download struct {
 	subscribers // guarded by the lock of downloads
 	key         downloadKey
 	repo        mirror.Repo // the repository that the upstream is asked for
+	since       time.Time
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed and replaced when a field below changes
@@ -35,7 +37,7 @@ type download struct {
 }
 
 func newDownload(key downloadKey, repo mirror.Repo) *download {
-	return &download{key: key, repo: repo, changed: make(chan struct{})}
+	return &download{key: key, repo: repo, since: time.Now().UTC(), changed: make(chan struct{})}
 }
 
 // failedDownload returns a download that has failed, for one subscriber.

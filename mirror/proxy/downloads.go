@@ -49,9 +49,10 @@ const (
 
 // subscribers counts the subscribers of a download.
 type subscribers struct {
-	refs   int  // subscribers that count, see download.needs
-	keep   bool // the download continues without subscribers
-	cancel context.CancelCauseFunc
+	refs    int  // subscribers that count, see download.needs
+	present int  // all subscribers
+	keep    bool // the download continues without subscribers
+	cancel  context.CancelCauseFunc
 }
 
 // errUnsubscribed cancels a download without subscribers.
@@ -110,6 +111,7 @@ func (ds *downloads) add(net context.Context, key downloadKey, repo mirror.Repo,
 		}
 		ds.all[key] = dl
 	}
+	dl.present++
 	if dl.needs(who) {
 		dl.refs++
 	} else {
@@ -125,11 +127,12 @@ func (d *download) needs(who subscriber) bool { return who == byCommand || d.key
 // unsubscribe removes a subscriber. If it was the last one that the download needs, the download is cancelled. A later
 // subscriber starts a new download.
 func (ds *downloads) unsubscribe(d *download, who subscriber) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	d.present--
 	if !d.needs(who) {
 		return
 	}
-	ds.mu.Lock()
-	defer ds.mu.Unlock()
 	if d.refs--; d.refs == 0 && !d.keep && !d.complete() {
 		d.cancel(errUnsubscribed)
 		ds.forget(d)
