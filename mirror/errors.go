@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Code is the kind of an error. Kinds that the distribution specification defines have its names:
@@ -59,12 +60,12 @@ func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: err.Error(), Cause: errors.Unwrap(err)}
 }
 
-// Error returns the message and the cause.
+// Error returns the message and the cause, unless the message contains it.
 func (e *Error) Error() string {
 	if e.Cause == nil {
 		return e.Message
 	}
-	if cause := e.Cause.Error(); cause != e.Message && !hasSuffix(e.Message, cause) {
+	if cause := e.Cause.Error(); !strings.Contains(e.Message, cause) {
 		return e.Message + ": " + cause
 	}
 	return e.Message
@@ -90,10 +91,6 @@ func CodeOf(err error) Code {
 func UpstreamRefused(err error) bool {
 	var refusal interface{ Refused() bool }
 	return errors.As(err, &refusal) && refusal.Refused()
-}
-
-func hasSuffix(s, suffix string) bool {
-	return len(s) >= len(suffix) && s[len(s)-len(suffix):] == suffix
 }
 
 // quote shortens and quotes text from a client for a message.

@@ -42,9 +42,25 @@ func (r Repo) Validate() error {
 		return Errorf(CodeNameInvalid, "repository name is longer than %d characters", maxNameLength)
 	}
 	if !validPath(r.Path) {
-		return Errorf(CodeNameInvalid, "%q is not a repository name", r.Path)
+		if r.Path == "" {
+			return Errorf(CodeNameInvalid, "the name of the repository is empty")
+		}
+		return Errorf(CodeNameInvalid, "%s is not a repository name%s", quote(r.Path), pathProblem(r.Path))
 	}
 	return nil
+}
+
+// pathProblem returns what is wrong with a path outside the grammar, if it is a mistake that people make.
+func pathProblem(path string) string {
+	switch lower := strings.ToLower(path); {
+	case strings.ContainsAny(path, " \t"):
+		return ": it contains a space"
+	case lower != path && validPath(lower):
+		return ": repository names are lower case, as in " + quote(lower)
+	case strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") || strings.Contains(path, "//"):
+		return ": it has a slash without a name beside it"
+	}
+	return ""
 }
 
 // String returns host/path.

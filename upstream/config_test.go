@@ -305,7 +305,7 @@ func TestConfigErrors(t *testing.T) {
 	for want, config := range map[string]upstream.Config{
 		`"" is not the name of a registry host`:    {},
 		`"a b" is not the name of a registry host`: {Host: "registry.test", Aliases: []string{"a b"}},
-		`endpoint "ftp://x": the scheme is "ftp"`:  {Host: "registry.test", Endpoints: []upstream.EndpointConfig{{URL: "ftp://x"}}},
+		`endpoint "ftp://x": the scheme ftp:// is`: {Host: "registry.test", Endpoints: []upstream.EndpointConfig{{URL: "ftp://x"}}},
 		`"[" is not a pattern`:                     {Host: "registry.test", Allow: []string{"["}},
 		`"" is not a pattern`:                      {Host: "registry.test", Deny: []string{""}},
 		"a limit is negative":                      {Host: "registry.test", Parallel: -1},

@@ -44,7 +44,7 @@ func (e Endpoint) Config() Config {
 func ParseEndpoint(s string) (Endpoint, error) {
 	e, err := parseEndpoint(s)
 	if err != nil {
-		return Endpoint{}, fmt.Errorf("upstream %q: %w", withoutPassword(s), err)
+		return Endpoint{}, fmt.Errorf("%q: %w", withoutPassword(s), err)
 	}
 	return e, nil
 }
@@ -77,9 +77,9 @@ func parseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%q is not a URL", withoutPassword(s))
+		return nil, fmt.Errorf("this is not a URL such as https://registry.example:5000")
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("the scheme is %q, want http or https", u.Scheme)
+		return nil, fmt.Errorf("the scheme %s:// is not that of a registry: write https:// or http://", u.Scheme)
 	case u.User != nil:
 		return nil, fmt.Errorf("credentials are not allowed in the URL: use docker login %s", u.Host)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":

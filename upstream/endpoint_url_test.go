@@ -48,7 +48,7 @@ func TestParseEndpointErrors(t *testing.T) {
 		"docker.io=":                  "want [HOST=]URL",
 		"=https://x.example":          "not the name of a registry host",
 		"a b=https://x.example":       "not the name of a registry host",
-		"ftp://x.example":             "want http or https",
+		"ftp://x.example":             "write https:// or http://",
 		"https://":                    "not a host",
 		"https://x.example:0":         "not a host",
 		"https://x.example:99999":     "not a host",

@@ -157,7 +157,7 @@ func (t target) rejected(e *statusError) error {
 	case e.signIn && e.status != http.StatusTooManyRequests:
 		return mirror.Errorf(mirror.CodeUnavailable, "upstream %s refused the sign-in of this mirror: %w", host, e)
 	case e.temporary:
-		return mirror.Errorf(mirror.CodeUnavailable, "upstream %s is a mirror that does not have %s at present: %w", host, t, e)
+		return mirror.Errorf(mirror.CodeUnavailable, "upstream %s is fetched from a mirror, which does not have %s at present: %w", host, t, e)
 	case e.status == http.StatusNotFound || e.status == http.StatusGone:
 		return mirror.Errorf(t.unknownCode(), "upstream %s does not have %s: %w", host, t, e)
 	case e.status == http.StatusTooManyRequests:

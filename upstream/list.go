@@ -65,7 +65,7 @@ func (r *registry) pages(ctx context.Context, t target, maxItems int, add func(p
 		case err != nil:
 			return err
 		case query == "" && partial:
-			return partialError{mirror.Errorf(mirror.CodeUnavailable, "upstream %s is a mirror that does not have all of %s at present", t.repo.Host, t)}
+			return partialError{mirror.Errorf(mirror.CodeUnavailable, "upstream %s is fetched from a mirror, which does not have all of %s at present", t.repo.Host, t)}
 		case query == "":
 			return nil
 		}

@@ -98,7 +98,7 @@ func TestListsOfAMirror(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", play(lacks(serveList(`<?last=a>; rel="next"`, "a")), serveList("", "b")))
 		tags, err := n.client(upstream.Options{}).Tags(t.Context(), app)
-		wantError(t, err, mirror.CodeUnavailable, "registry.test is a mirror that does not have all of the tags of registry.test/org/app at present")
+		wantError(t, err, mirror.CodeUnavailable, "registry.test is fetched from a mirror, which does not have all of the tags of registry.test/org/app at present")
 		if strings.Join(tags, " ") != "a b" {
 			t.Errorf("tags are %v", tags)
 		}
@@ -114,7 +114,7 @@ func TestListsOfAMirror(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *memoryNetwork) {
 		n.serve("registry.test", play(lacks(status(404, "NAME_UNKNOWN", "the mirror is offline"))))
 		tags, err := n.client(upstream.Options{}).Tags(t.Context(), app)
-		wantError(t, err, mirror.CodeUnavailable, "is a mirror that does not have the tags of", "the mirror is offline")
+		wantError(t, err, mirror.CodeUnavailable, "is fetched from a mirror, which does not have the tags of", "the mirror is offline")
 		if len(tags) != 0 {
 			t.Errorf("tags are %v", tags)
 		}

@@ -245,7 +245,7 @@ func TestUpstreamIsAMirror(t *testing.T) {
 	}))
 	c := n.client(upstream.Options{}, "http://registry.test")
 	_, err := c.Manifest(t.Context(), appTag)
-	wantError(t, err, mirror.CodeUnavailable, "is a mirror that does not have manifest v1 of registry.test/org/app at present", "the mirror is offline")
+	wantError(t, err, mirror.CodeUnavailable, "is fetched from a mirror, which does not have manifest v1 of registry.test/org/app at present", "the mirror is offline")
 	_, err = c.Resolve(t.Context(), appTag)
 	wantError(t, err, mirror.CodeUnavailable)
 	_, _, err = c.Blob(t.Context(), app, blobSHA)

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"net/url"
@@ -18,12 +19,14 @@ func (e otherHostError) Unwrap() error { return e.error }
 // networkFailed returns the error for a request that was sent and got no response. If only one side speaks TLS, it says
 // which URL to configure.
 func (t target) networkFailed(e networkError) error {
-	host := t.repo.Host
+	host, unknown := t.repo.Host, x509.UnknownAuthorityError{}
 	switch {
 	case errors.Is(e, http.ErrSchemeMismatch), strings.Contains(e.Error(), "first record does not look like a TLS handshake"):
 		return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer by TLS: write http://%s if it is plain HTTP: %w", host, e.url.Host, e.error)
 	case e.url != nil && e.url.Scheme == "http" && strings.Contains(e.Error(), `malformed HTTP response "\x15\x03`):
 		return mirror.Errorf(mirror.CodeUnavailable, "%s does not answer by plain HTTP: %s: %w", host, tlsAdvice(e.url), e.error)
+	case errors.As(e, &unknown) && !e.otherHost:
+		return mirror.Errorf(mirror.CodeUnavailable, "the certificate of %s is not trusted: set the file of its authority as tls.caFile of the endpoint: %w", host, e.error)
 	case e.otherHost:
 		return mirror.Errorf(mirror.CodeUnavailable, "%s refers to %s, which does not answer: %w", host, e.url.Host, otherHostError{e.error})
 	}

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -24,7 +25,10 @@ type client struct {
 	token         *rules  // permissions of an API token; rules for users do not apply then
 }
 
-var errLogin = mirror.Errorf(mirror.CodeUnauthorized, "wrong name or password")
+// loginError returns the error for a wrong password. It does not tell whether the user exists.
+func loginError(name string) error {
+	return mirror.Errorf(mirror.CodeUnauthorized, "wrong name or password for the user %.100q", name)
+}
 
 // identify returns the sender of a request. A client with an invalid token is anonymous and keeps the rights of
 // anonymous clients. A wrong password is an error, because a user is waiting for the result.
@@ -43,7 +47,7 @@ func (p *policy) identify(r *http.Request) (client, error) {
 	scheme, token, _ := strings.Cut(authorization, " ")
 	if strings.EqualFold(scheme, "Bearer") {
 		if c, ok, err := p.identifyBySecret(r, "", strings.TrimSpace(token)); ok {
-			if err == errLogin { //nolint:errorlint // it is not wrapped
+			if mirror.CodeOf(err) == mirror.CodeUnauthorized {
 				return client{tokenError: errInvalidToken}, nil
 			}
 			return c, err
@@ -104,8 +108,10 @@ func (p *policy) denial(r *http.Request, c client, op registry.Operation) error 
 		return mirror.Errorf(mirror.CodeDenied, "the API token %s does not allow its holder to %s", strings.TrimPrefix(c.name, tokenUser), what)
 	case c.name != "":
 		return mirror.Errorf(mirror.CodeDenied, "%s may not %s: no rule of this mirror allows it", c.name, what)
+	case p.hasLogins() && op.Action == registry.Ping && p.rules.allowsAny("", registry.Pull):
+		return mirror.Errorf(mirror.CodeUnauthorized, "pulls need no login, only a token that clients fetch by themselves; for everything else, %s", loginAdvice(r))
 	case p.hasLogins():
-		return mirror.Errorf(mirror.CodeUnauthorized, "nobody may %s without a login: use 'docker login' or the equivalent of your client", what)
+		return mirror.Errorf(mirror.CodeUnauthorized, "nobody may %s without a login: %s", what, loginAdvice(r))
 	case p.certs:
 		return mirror.Errorf(mirror.CodeDenied, "nobody may %s without a client certificate: present one", what)
 	case !p.defaultRules:
@@ -125,6 +131,15 @@ func (p *policy) denial(r *http.Request, c client, op registry.Operation) error 
 		setting = "auth.anonymousPush"
 	}
 	return mirror.Errorf(mirror.CodeDenied, "%s: create a user there with 'mirror user add NAME' and log in, or set %s to allow it for everybody", why, setting)
+}
+
+// loginAdvice says how a client logs in.
+func loginAdvice(r *http.Request) string {
+	host := "HOST"
+	if mirror.ValidHost(r.Host) {
+		host = r.Host
+	}
+	return fmt.Sprintf("use docker login %[1]s, podman login %[1]s, or the option --user of ctr", host)
 }
 
 // describe returns the operation in words, for messages.

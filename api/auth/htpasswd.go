@@ -148,7 +148,7 @@ func ValidUser(s string) bool {
 func (p *policy) login(r *http.Request, name, password string) error {
 	users := p.users.Get()
 	if len(users.hashes) == 0 {
-		return errLogin
+		return loginError(name)
 	}
 	mac := hmac.New(sha256.New, p.secret)
 	mac.Write(users.hashes[name]) // neither the hash nor the name contains a colon
@@ -174,7 +174,7 @@ func (p *policy) login(r *http.Request, name, password string) error {
 	done(right)
 	if !right {
 		p.log.Warn("login failed", zap.String("user", name[:min(len(name), maxLoggedName)]), zap.String("address", mirror.HostOf(r.RemoteAddr)))
-		return errLogin
+		return loginError(name)
 	}
 	p.verified.Add(key, time.Now().Add(verifiedTTL))
 	return nil
@@ -196,7 +196,7 @@ func (p *policy) recheck(ctx context.Context, users *users, key [sha256.Size]byt
 	case err != nil:
 		return err
 	case !right:
-		return errLogin
+		return loginError(name)
 	}
 	p.verified.Add(key, time.Now().Add(verifiedTTL))
 	return nil

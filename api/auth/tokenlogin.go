@@ -35,7 +35,7 @@ func (p *policy) identifyBySecret(r *http.Request, name, secret string) (c clien
 	}
 	done(false)
 	p.log.Warn("login with an API token failed", zap.String("token", name[:min(len(name), maxLoggedName)]), zap.String("address", mirror.HostOf(r.RemoteAddr)))
-	return c, true, errLogin
+	return c, true, loginError(name)
 }
 
 // clientNamed returns the client that a token of [Guard.Handler] was signed for: a user, an API token, or an anonymous client

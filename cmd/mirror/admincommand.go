@@ -24,7 +24,8 @@ type adminCommand struct {
 	config.Loaded
 	output
 	source config.Source
-	create bool // create the data folder if it does not exist
+	create bool           // create the data folder if it does not exist
+	store  *pflag.FlagSet // the settings among the flags
 }
 
 // ownerTimeout is how long a command waits for the process that owns a folder: a server that is starting, or another
@@ -34,7 +35,7 @@ const ownerTimeout = 3 * time.Second
 var errInterrupted = &exitError{exitInterrupted, errors.New("interrupted")}
 
 // settingsTitle is the title of the settings of these commands in the help.
-const settingsTitle = "Settings (all but --data are ignored while a server runs):"
+const settingsTitle = "Settings (without a running server; with one, only --data):"
 
 // command completes cmd with the flags of all such commands, and has it call run with a client of the mirror.
 func (q *adminCommand) command(cmd *cobra.Command, run func(cmd *cobra.Command, client *admin.Client, args []string) error) *cobra.Command {
@@ -42,6 +43,7 @@ func (q *adminCommand) command(cmd *cobra.Command, run func(cmd *cobra.Command, 
 	q.source.Flags(store, config.StoreKeys...)
 	config.SetUsage(store.Lookup("data"), "use the mirror that stores everything in this `folder`")
 	asSettings(cmd, store, settingsTitle)
+	q.store = store
 	f := cmd.Flags()
 	f.AddFlagSet(store)
 	q.output.flags(f)
@@ -68,27 +70,6 @@ func (q *adminCommand) command(cmd *cobra.Command, run func(cmd *cobra.Command, 
 	return cmd
 }
 
-// usage turns errors of args into errors of usage.
-func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, given []string) error {
-		if args == nil { // without this function, cobra would take the first argument for a command
-			return nil
-		}
-		if err := args(cmd, given); err != nil {
-			return &exitError{exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
-		}
-		return nil
-	}
-}
-
-// noArguments validates the arguments of commands that take none.
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return fmt.Errorf("%s takes no argument %q", cmd.Name(), args[0])
-	}
-	return nil
-}
-
 // patterns validates arguments that are patterns.
 func patterns(_ *cobra.Command, args []string) error { return admin.CheckMatch(args...) }
 
@@ -110,6 +91,10 @@ func (q *adminCommand) open(ctx context.Context) (client *admin.Client, end func
 	for {
 		transport, err := admin.Dial(ctx, q.Data)
 		if err == nil {
+			if err := q.checkFlags(); err != nil {
+				transport.CloseIdleConnections()
+				return nil, nil, err
+			}
 			return admin.NewClient(transport), func(context.Context) error { transport.CloseIdleConnections(); return nil }, nil
 		}
 		if !errors.Is(err, admin.ErrNoServer) {
@@ -131,6 +116,21 @@ func (q *adminCommand) open(ctx context.Context) (client *admin.Client, end func
 				q.Data, filepath.Join(q.Data, admin.SocketName))}
 		}
 	}
+}
+
+// checkFlags returns an error for a setting that was given as a flag, as a running server uses its own.
+func (q *adminCommand) checkFlags() (err error) {
+	q.store.VisitAll(func(f *pflag.Flag) {
+		if !f.Changed || f.Name == "data" || f.Name == "config" || err != nil {
+			return
+		}
+		instead := "change it in the settings of the server, and run 'mirror reload'"
+		if f.Name == "offline" {
+			instead = "run 'mirror mode offline' first"
+		}
+		err = &exitError{exitUsage, fmt.Errorf("--%s has no effect, as a server runs on %s and uses its own settings: %s", f.Name, q.Data, instead)}
+	})
+	return err
 }
 
 // checkFolder returns an error if the data folder contains no mirror and the command does not create one.

@@ -23,7 +23,7 @@ The copy contains the names of all images, but no blobs. 'mirror verify --rebuil
 restores an index from it and from the blobs in the data folder.`,
 		Example: `  mirror backup /backup/index.db
   mirror backup - | ssh vault 'cat > mirror-index.db'`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments("FILE"),
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		return backup(cmd, client, args[0], q.json)
 	})
@@ -42,6 +42,9 @@ func backup(cmd *cobra.Command, client *admin.Client, path string, asJSON bool) 
 		return err
 	}
 	if path == "-" {
+		if err := refuseTerminal(cmd, "a backup"); err != nil {
+			return err
+		}
 		return write(cmd.Context(), raw(cmd.OutOrStdout()))
 	}
 	if err := writeAtomic(cmd.Context(), path, write); err != nil {

@@ -34,7 +34,7 @@ of clients that can store it.`,
   mirror client containerd --host https://reg.example:5000 --ca certs/ca.crt
   mirror client podman --host reg.example:5000 --check`,
 		ValidArgs: clients.Kinds,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:      oneOfArguments("a client"),
 	}, nil)
 	onlyHere(cmd, "set --host to the address of the mirror")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -32,7 +32,7 @@ wants, users and destinations. The Debian and RPM packages install the scripts.`
   source <(mirror completion zsh)               # in ~/.zshrc, after compinit
   mirror completion fish > ~/.config/fish/completions/mirror.fish
   mirror completion powershell | Out-String | Invoke-Expression`,
-		Args:      usage(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
+		Args:      usage(oneOfArguments("a shell")),
 		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
 		RunE:      func(cmd *cobra.Command, args []string) error { return shells[args[0]](cmd.Root(), cmd) },
 	}

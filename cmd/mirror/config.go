@@ -29,7 +29,8 @@ func newConfigCheckCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Check the settings",
 		Long: `Check the settings in the file, the environment and the flags, and the certificates, keys and users
-that they name, as 'mirror serve' does. A mistake is reported with its line, and the exit code is 2.`,
+that they name, as 'mirror serve' does. All mistakes are listed with their lines, and the exit code is 2. The files are checked when
+the settings are valid.`,
 		Example: `  mirror config check --config mirror.yaml`,
 	}, func(cmd *cobra.Command, c config.Loaded, asJSON bool) error {
 		if !noFiles {

@@ -104,7 +104,10 @@ for serve.`,
 		if c.history {
 			return nil
 		}
-		return c.read(cmd.Context(), args, cmd.InOrStdin())
+		if err := c.read(cmd.Context(), args, cmd.InOrStdin()); err != nil || c.bundle != "-" || c.dryRun {
+			return err
+		}
+		return refuseTerminal(cmd, "a bundle")
 	}
 	return cmd
 }
@@ -123,7 +126,7 @@ func (c *exportConfig) read(ctx context.Context, args []string, stdin io.Reader)
 	case len(c.Images)+len(c.wants)+len(c.files) == 0 && !c.All:
 		return &exitError{exitUsage, errors.New("nothing to export: name images, a file of them with --file or --wants, or --all; see 'mirror export --help'")}
 	case c.bundle == "" && !c.dryRun:
-		return &exitError{exitUsage, errors.New("set the file of the bundle with --bundle")}
+		return &exitError{exitUsage, errors.New("the file of the bundle is missing: name it with --bundle, as in --bundle plant.tar")}
 	case c.bundle == "-" && c.volumeSize > 0:
 		return &exitError{exitUsage, errors.New("--volume-size cannot be used with standard output")}
 	case c.volumeSize > 0 && c.volumeSize < minVolume:

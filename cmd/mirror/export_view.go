@@ -169,7 +169,7 @@ func printImported(out io.Writer, name string, s *transfer.Summary) {
 		fmt.Fprintf(out, "%s: bundle %s is already imported\n", name, s.Bundle)
 		return
 	case s.Known && s.New == 0:
-		fmt.Fprintf(out, "%s: bundle %d from %s is already imported\n", name, s.Sequence, s.Source)
+		fmt.Fprintf(out, "%s: bundle %d from %s is already imported%s\n", name, s.Sequence, s.Source, signedText(s))
 		return
 	}
 	if s.Next != nil {
@@ -191,11 +191,22 @@ func printImported(out io.Writer, name string, s *transfer.Summary) {
 	}
 	switch {
 	case s.Key != "":
-		t.row("signed by", s.Key+", a trusted key")
+		t.row("signed by", trustedText(s))
 	case s.Signed:
 		t.row("signed", "not verified, as this mirror has no trusted key")
 	}
 	_ = t.Flush()
+}
+
+// trustedText returns the key that verified the signature of a bundle.
+func trustedText(s *transfer.Summary) string { return s.Key + ", a trusted key" }
+
+// signedText returns who signed a bundle, after a comma; "" if its signature was not verified.
+func signedText(s *transfer.Summary) string {
+	if s.Key == "" {
+		return ""
+	}
+	return ", signed by " + trustedText(s)
 }
 
 // exportHistory lists earlier exports.

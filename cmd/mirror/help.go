@@ -130,7 +130,7 @@ const isParent = "parent"
 // parentCommand completes a command that only has commands below it, and prints its help.
 func parentCommand(cmd *cobra.Command, members ...*cobra.Command) *cobra.Command {
 	cmd.Annotations = map[string]string{isParent: "true"}
-	cmd.Args = usage(noArguments)
+	cmd.Args = subcommands
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.AddCommand(members...)
 	return cmd

@@ -28,7 +28,7 @@ pushed here, 7 a bundle or a part of it was refused, 130 interrupted; others as 
 		Example: `  mirror import plant.tar
   mirror import /media/usb --verify mirror.pub --receipt receipt.json
   docker save app | mirror import - --tag team/app:1`,
-		Args: cobra.MinimumNArgs(1),
+		Args: someArguments("FILE"),
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		c.bundles = args
 		return c.importAll(cmd, client, q.json)

@@ -91,7 +91,7 @@ func printError(out io.Writer, text string) {
 	printed := make(chan struct{})
 	go func() {
 		defer close(printed)
-		fmt.Fprintln(out, "mirror: "+text)
+		fmt.Fprintln(out, errorText(text))
 	}()
 	timeout := time.NewTimer(errorTimeout)
 	defer timeout.Stop()
@@ -99,6 +99,18 @@ func printError(out io.Writer, text string) {
 	case <-printed:
 	case <-timeout.C:
 	}
+}
+
+// errorText returns an error as it is printed: each of several errors on a line of its own. Indented lines belong to the
+// one above.
+func errorText(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if i == 0 || !strings.HasPrefix(line, " ") {
+			lines[i] = "mirror: " + line
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // exitCode returns the exit code for an error.
@@ -136,10 +148,11 @@ reachable. Bundles carry images into networks without any connection.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Annotations:       map[string]string{isParent: "true"},
+		Args:              subcommands,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &exitError{exitUsage, flagError(cmd, err)}
-	})
+	cmd.SetFlagErrorFunc(flagError)
 	remoteFlags(cmd.PersistentFlags())
 	cmd.PersistentFlags().SortFlags, cmd.Flags().SortFlags = false, false
 	cobra.EnableCommandSorting = false // the help has them in the order of AddCommand
@@ -149,14 +162,6 @@ reachable. Bundles carry images into networks without any connection.`,
 	cmd.SetHelpCommandGroupID(groupOther)
 	addCommands(cmd, args)
 	return cmd
-}
-
-// flagError returns an error about a flag with a reference to the help.
-func flagError(cmd *cobra.Command, err error) error {
-	if invalid := (*pflag.InvalidValueError)(nil); errors.As(err, &invalid) {
-		err = fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, invalid.GetValue(), expected(err))
-	}
-	return fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())
 }
 
 // expected replaces the error of pflag, which names a function of package strconv, by one that says what the flag takes.
@@ -183,7 +188,7 @@ func newHelpCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
-				return &exitError{exitUsage, fmt.Errorf("unknown command %q; see 'mirror --help'", strings.Join(args, " "))}
+				return unknownCommand(cmd.Root(), strings.Join(args, " "))
 			}
 			about.InitDefaultHelpFlag()
 			return about.Help()

@@ -14,7 +14,7 @@ func newModeCommand() *cobra.Command {
 	q := &adminCommand{}
 	return q.command(&cobra.Command{
 		Use:   "mode [online|offline|auto | read-only [on|off]]",
-		Short: "Print or change the mode: online, offline, auto, read-only",
+		Short: "Print or change the mode, and read-only",
 		Long: `Print the mode of the mirror, or change it. The mode also applies after a restart.
 
   auto     use upstreams; an upstream that does not respond is down until a probe succeeds
@@ -23,23 +23,23 @@ func newModeCommand() *cobra.Command {
 
 A server that was started with --offline stays offline.
 
-In every mode, the mirror can be read-only: it refuses pushes and deletions with status 503, and
+read-only is a switch of its own, in every mode: the mirror refuses pushes and deletions with status 503, and
 passes content from upstreams through without storing it. This also applies after a restart.`,
 		Example: `  mirror mode
   mirror mode offline
   mirror mode read-only on`,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:
 				return nil
 			case args[0] == readOnly && (len(args) == 1 || len(args) == 2 && (args[1] == "on" || args[1] == "off")):
 				return nil
 			case args[0] == readOnly:
-				return errors.New("read-only takes on or off")
+				return errors.New("mode read-only takes on or off")
 			}
 			_, err := mirror.ParseMode(args[0])
 			if err == nil && len(args) > 1 {
-				err = errors.New("mode takes one argument")
+				err = superfluous(cmd, args[1])
 			}
 			return err
 		},
@@ -47,9 +47,9 @@ passes content from upstreams through without storing it. This also applies afte
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) (err error) {
 		var mode admin.Mode
 		switch {
-		case len(args) > 0 && args[0] == readOnly:
-			return switchReadOnly(cmd, client, args[len(args)-1] != "off", q.json)
-		case len(args) == 0:
+		case len(args) == 2:
+			return switchReadOnly(cmd, client, args[1] == "on", q.json)
+		case len(args) == 0 || args[0] == readOnly:
 			mode, err = client.Mode(cmd.Context())
 		default:
 			mode, err = client.SetMode(cmd.Context(), mirror.Mode(args[0]))
@@ -57,6 +57,8 @@ passes content from upstreams through without storing it. This also applies afte
 		switch {
 		case err != nil:
 			return err
+		case len(args) > 0 && args[0] == readOnly:
+			return printReadOnly(cmd, mode.ReadOnly, mode.ReadOnly, q.json)
 		case q.json:
 			return printJSON(cmd.OutOrStdout(), mode)
 		case mode.Was != "" && mode.Was != mode.Mode:
@@ -65,7 +67,7 @@ passes content from upstreams through without storing it. This also applies afte
 			fmt.Fprintln(cmd.OutOrStdout(), mode.Mode)
 		}
 		if mode.ReadOnly && !q.json {
-			fmt.Fprintln(cmd.OutOrStdout(), readOnly)
+			fmt.Fprintln(cmd.OutOrStdout(), "read-only is on")
 		}
 		return nil
 	})
@@ -79,6 +81,11 @@ func switchReadOnly(cmd *cobra.Command, client *admin.Client, on, asJSON bool) e
 	if err != nil {
 		return err
 	}
+	return printReadOnly(cmd, on, was, asJSON)
+}
+
+// printReadOnly prints whether the mirror is read-only, and whether it was before.
+func printReadOnly(cmd *cobra.Command, on, was, asJSON bool) error {
 	if asJSON {
 		return printJSON(cmd.OutOrStdout(), admin.ReadOnly{On: on, Was: was})
 	}
@@ -86,7 +93,7 @@ func switchReadOnly(cmd *cobra.Command, client *admin.Client, on, asJSON bool) e
 	if was != on {
 		text += " (was " + onOff(was) + ")"
 	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), text)
 	return err
 }
 

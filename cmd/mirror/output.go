@@ -113,6 +113,14 @@ func terminalOf(w io.Writer) (*os.File, bool) {
 	return file, ok && term.IsTerminal(int(file.Fd()))
 }
 
+// refuseTerminal returns an error if a file would be written to a terminal.
+func refuseTerminal(cmd *cobra.Command, what string) error {
+	if _, ok := terminalOf(cmd.OutOrStdout()); !ok {
+		return nil
+	}
+	return &exitError{exitUsage, fmt.Errorf("standard output is a terminal, which cannot show %s: name a file instead of -, or redirect the output with > or |", what)}
+}
+
 // printText prints a line with unprintable characters escaped.
 func printText(out io.Writer, format string, args ...any) {
 	fmt.Fprintln(out, mirror.Printable(fmt.Sprintf(format, args...)))

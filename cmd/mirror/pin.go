@@ -42,7 +42,7 @@ func newUnpinCommand() *cobra.Command {
 
 Exit codes: 0 unpinned, 6 an image is not pinned, and none was unpinned; others as for serve.`,
 		Example: `  mirror unpin alpine:3`,
-		Args:    cobra.MinimumNArgs(1),
+		Args:    someArguments("IMAGE"),
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		return pin(cmd, client, "unpin", args, q.json)
 	})

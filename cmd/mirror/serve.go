@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"airmirror/cmd/mirror/config"
@@ -32,12 +30,7 @@ by another process, 4 data folder not readable or writable, 5 address not availa
 
   # Isolated: serve stored content and contact no upstream
   mirror serve --offline --data /srv/mirror`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return &exitError{exitUsage, fmt.Errorf("serve takes no arguments, only flags; see 'mirror serve --help'")}
-			}
-			return nil
-		},
+		Args: usage(noArguments),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			settings, err := load(source)
 			if err != nil {

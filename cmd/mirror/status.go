@@ -62,11 +62,10 @@ func printStatus(out io.Writer, s admin.Status) error {
 	}
 	t.row("version", s.Version)
 	t.row("data", s.Data)
-	mode := string(s.Mode)
+	t.row("mode", string(s.Mode))
 	if s.ReadOnly {
-		mode += ", " + readOnly
+		t.row(readOnly, "on")
 	}
-	t.row("mode", mode)
 	if s.Access != "" {
 		t.row("access", s.Access)
 	}

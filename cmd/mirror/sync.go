@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -211,6 +212,9 @@ func readFile(name string, stdin io.Reader, read func(io.Reader) error) error {
 	r := stdin
 	if name != "-" {
 		file, err := os.Open(name)
+		if errors.Is(err, os.ErrNotExist) {
+			err = fmt.Errorf("the file %s does not exist", name)
+		}
 		if err != nil {
 			return &exitError{exitUsage, err}
 		}
@@ -248,13 +252,19 @@ func (c *syncConfig) fetch(cmd *cobra.Command, client *admin.Client, asJSON bool
 	return c.undone(&view.result)
 }
 
+// offlineReason is the end of the reason why an image is missing while nothing is fetched.
+const offlineReason = "the mirror is offline"
+
 // undone returns the error for images that are missing or were not checked.
 func (c *syncConfig) undone(s *prefetch.Summary) error {
 	var parts []string
 	if s.Failed > 0 {
 		text := "%d of %s could not be fetched completely; run the same command to continue"
-		if c.DryRun {
+		switch {
+		case c.DryRun:
 			text = "%d of %s cannot be fetched completely"
+		case slices.ContainsFunc(s.Failures, func(failure string) bool { return strings.HasSuffix(failure, offlineReason) }):
+			text = "%d of %s could not be fetched completely, as " + offlineReason + ": import a bundle, or run 'mirror mode online' first"
 		}
 		parts = append(parts, fmt.Sprintf(text, s.Failed, count(s.Images, "image", "images")))
 	}

@@ -104,7 +104,7 @@ func (im *imports) outcome(refused, left []string) error {
 	if len(messages) == 0 {
 		return nil
 	}
-	text := strings.Join(messages, "\nmirror: ")
+	text := strings.Join(messages, "\n")
 	if im.imported {
 		text += "; everything else was imported"
 	}
@@ -122,8 +122,10 @@ func (im *imports) showSkipped(p skippedFile) error {
 
 // failed returns the error of a failed import with the name of its source.
 func (im *imports) failed(source source, err error) error {
-	damaged := (*volume.DamagedError)(nil)
+	damaged, exit := (*volume.DamagedError)(nil), (*exitError)(nil)
 	switch {
+	case errors.As(err, &exit):
+		return err
 	case im.cmd.Context().Err() != nil:
 		return &exitError{exitInterrupted, errors.New("interrupted: imported blobs are stored, no tag was moved; run the same command to continue")}
 	case errors.As(err, &damaged):
@@ -136,6 +138,9 @@ func (im *imports) failed(source source, err error) error {
 
 // importSource imports one source. The summary is nil if the job ended without one.
 func (im *imports) importSource(source source) (*transfer.Summary, error) {
+	if source.path == "-" && isTerminal(im.cmd.InOrStdin()) {
+		return nil, &exitError{exitUsage, errors.New("standard input is a terminal: name a file instead of -, or pipe an archive into the command with < or |")}
+	}
 	body, err := source.open(im.cmd.InOrStdin())
 	if err != nil {
 		return nil, &exitError{exitUsage, err}

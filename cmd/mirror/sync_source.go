@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -61,6 +62,8 @@ func sourcesAt(path string) (sources, error) {
 	}
 	info, err := os.Stat(path)
 	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return sources{}, notFound(path)
 	case err != nil:
 		return sources{}, err
 	case !info.IsDir():
@@ -68,6 +71,14 @@ func sourcesAt(path string) (sources, error) {
 		return sources{list: list}, err
 	}
 	return searchFolder(path)
+}
+
+// notFound returns the error for a file that does not exist. The volumes of a bundle have other names than the bundle.
+func notFound(path string) error {
+	if first, err := filepath.Glob(path + ".0*1"); err == nil && len(first) > 0 {
+		return fmt.Errorf("%s does not exist, but its volumes do: import %s, and the others follow", path, first[0])
+	}
+	return fmt.Errorf("%s does not exist", path)
 }
 
 // filesAt returns a file or, for a volume, the volume and those that follow it.

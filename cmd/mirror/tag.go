@@ -23,7 +23,7 @@ an upstream.
 Exit codes: 0 tagged, 6 the image is not stored or not complete; others as for serve.`,
 		Example: `  mirror tag alpine:3 team/base:1
   mirror tag team/app@sha256:4f53a6 team/app:stable`,
-		Args: cobra.ExactArgs(2),
+		Args: arguments("IMAGE", "NAME"),
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		var tagged admin.Tagged
 		v := &jobView{out: cmd.OutOrStdout(), summary: &tagged}

@@ -54,7 +54,7 @@ func newUserAddCommand() *cobra.Command {
 		Short: "Add a user, or change the password of a user",
 		Example: `  mirror user add alice
   pwgen 20 1 | mirror user add robot --password-stdin`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments("NAME"),
 	}, func(cmd *cobra.Command, args []string) error {
 		name := args[0]
 		if !auth.ValidUser(name) {
@@ -98,7 +98,7 @@ func newUserRemoveCommand() *cobra.Command {
 		Use:     "rm NAME",
 		Short:   "Remove a user",
 		Example: `  mirror user rm alice`,
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments("NAME"),
 	}, func(cmd *cobra.Command, args []string) error {
 		err := auth.RemoveUser(u.path, args[0])
 		u.audit("user-remove", args[0], err)

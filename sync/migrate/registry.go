@@ -39,6 +39,9 @@ func (r *registry) repositories(ctx context.Context, skip func(string, error)) (
 	}
 	if patterns {
 		listed, err := r.client.Catalog(ctx, r.host)
+		if mirror.CodeOf(err) == mirror.CodeUnavailable {
+			return nil, err
+		}
 		if err != nil {
 			return nil, mirror.Errorf(mirror.CodeOf(err), "%s does not list its repositories (%w): name the repositories to migrate with --repo, in full", r.host, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"airmirror/mirror"
@@ -26,7 +27,7 @@ func ParseName(names mirror.Names, name string) (ref mirror.Ref, tagged bool, er
 func Find(ctx context.Context, store mirror.Catalog, names mirror.Names, name string) (ref mirror.Ref, tagged bool, err error) {
 	ref, d, tagged, err := parseName(names, name)
 	if err != nil {
-		return ref, tagged, mirror.Errorf(mirror.CodeNameInvalid, "%q: %w", name, err)
+		return ref, tagged, mirror.Errorf(mirror.CodeNameInvalid, "%w", Named(name, err))
 	}
 	ref.Repo = storedRepo(ctx, store, names, name, ref.Repo)
 	short, library := strings.CutPrefix(ref.Repo.Path, "library/")
@@ -43,7 +44,7 @@ func Find(ctx context.Context, store mirror.Catalog, names mirror.Names, name st
 		if code == mirror.CodeDigestInvalid {
 			code = mirror.CodeNameInvalid
 		}
-		err = mirror.Errorf(code, "%q: %w", name, err)
+		err = mirror.Errorf(code, "%w", Named(name, err))
 	}
 	return ref, tagged, err
 }
@@ -96,6 +97,9 @@ func WithoutIDs(list []string) (names []string, ids int) {
 func parseName(names mirror.Names, name string) (ref mirror.Ref, d string, tagged bool, err error) {
 	rest := strings.TrimPrefix(strings.TrimPrefix(name, "docker://"), "oci://")
 	switch {
+	case strings.Contains(rest, "://"):
+		scheme, address, _ := strings.Cut(rest, "://")
+		return ref, "", false, fmt.Errorf("this is a URL, and the name of an image has none: leave out %s://, and write %s", scheme, address)
 	case strings.Contains(rest, "{{") || strings.Contains(rest, "${") || strings.Contains(rest, "$("):
 		return ref, "", false, errors.New("is a template, not an image: fill it in first, for a chart with: helm template")
 	case IsID(rest):
@@ -110,7 +114,7 @@ func parseName(names mirror.Names, name string) (ref mirror.Ref, d string, tagge
 	if i := strings.LastIndexByte(rest, ':'); i > strings.LastIndexByte(rest, '/') {
 		rest, ref.Tag = rest[:i], rest[i+1:]
 		if !mirror.ValidTag(ref.Tag) {
-			return ref, "", false, fmt.Errorf("%q is not a tag", ref.Tag)
+			return ref, "", false, tagError(ref.Tag)
 		}
 		tagged = true
 	}
@@ -126,4 +130,20 @@ func parseName(names mirror.Names, name string) (ref mirror.Ref, d string, tagge
 		err = ref.Repo.Validate() // the prefix made it longer
 	}
 	return ref, d, tagged, err
+}
+
+// tagError returns the error for a tag outside the grammar.
+func tagError(tag string) error {
+	if tag == "" {
+		return errors.New("has no tag after its colon")
+	}
+	return fmt.Errorf("%q is not a tag", tag)
+}
+
+// Named puts the name of an image in front of an error about it, unless the error begins with it.
+func Named(name string, err error) error {
+	if quoted := strconv.Quote(name); !strings.HasPrefix(err.Error(), quoted+" ") {
+		return fmt.Errorf("%s: %w", quoted, err)
+	}
+	return err
 }

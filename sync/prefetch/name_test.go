@@ -32,7 +32,7 @@ func TestParseName(t *testing.T) {
 		"":                                 {"has no name", false},
 		"docker://":                        {"has no name", false},
 		"Alpine":                           {"not a repository name", false},
-		"alpine:":                          {"not a tag", false},
+		"alpine:":                          {"has no tag after its colon", false},
 		"alpine@sha256:12":                 {"invalid digest", false},
 		"alpine:bad tag@" + d:              {"not a tag", false},
 		strings.Repeat("a", 243):           {"repository name is longer", false},

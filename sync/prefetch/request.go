@@ -2,7 +2,6 @@ package prefetch
 
 import (
 	"errors"
-	"fmt"
 
 	"airmirror/mirror"
 )
@@ -53,7 +52,7 @@ func (req Request) Check() error {
 			err = errHasTag
 		}
 		if err != nil {
-			return fmt.Errorf("%q: %w", name, err)
+			return Named(name, err)
 		}
 	}
 	return nil

@@ -45,6 +45,9 @@ func (k PublicKey) String() string { return k.key.String() }
 // file. If password is nil, a protected key is an error.
 func LoadPrivate(path string, password func() ([]byte, error)) (PrivateKey, error) {
 	text, err := readKeyFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return PrivateKey{}, fmt.Errorf("the secret key %s does not exist: 'mirror key generate' creates one", path)
+	}
 	if err != nil {
 		return PrivateKey{}, fmt.Errorf("read secret key: %w", err)
 	}

@@ -125,7 +125,7 @@ func TestLoadRejectsOtherFiles(t *testing.T) {
 		{private, dir + "/large", "larger than 16 KiB"},
 		{private, dir + "/empty", "invalid private key"},
 		{private, dir + "/text", "invalid private key"},
-		{private, dir + "/missing", "no such file"},
+		{private, dir + "/missing", "does not exist"},
 		{public, "testdata/plain.key", "secret key: verifying needs the public key, by default in testdata/plain.pub"},
 		{public, "testdata/protected.key", "secret key"},
 		{public, dir + "/large", "larger than 16 KiB"},

@@ -102,7 +102,7 @@ func TestExportCompleteImagesOnly(t *testing.T) {
 	for name, parts := range map[string][]string{
 		"half":    {"registry.example/org/app:half: 7 B of blobs are missing", digest.FromString("nowhere").String()},
 		"index":   {"linux/arm64: 7 B of blobs are missing"},
-		"nothing": {"registry.example/org/app:nothing: is not stored"},
+		"nothing": {"registry.example/org/app:nothing is not stored"},
 	} {
 		_, _, err := s.tryExport(transfer.ExportRequest{Images: []string{"registry.example/org/app:whole", "registry.example/org/app:" + name}})
 		wantCode(t, err, mirror.CodeManifestUnknown, parts...)

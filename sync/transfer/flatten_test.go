@@ -109,7 +109,7 @@ func TestFailuresAreGrouped(t *testing.T) {
 	s := newSite(t, transfer.Options{})
 	s.image(base, mirror.Mirrored, "linux/amd64", []string{"a"}, "3")
 	_, _, err := s.tryExport(transfer.ExportRequest{Images: []string{"alpine:1", "alpine:2", "alpine:3"}})
-	want := "2 of the requested images cannot be exported: fetch or omit them: docker.io/library/alpine:1, docker.io/library/alpine:2: is not stored"
+	want := "2 of the requested images cannot be exported, so fetch or omit them: docker.io/library/alpine:1, docker.io/library/alpine:2 are not stored"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v", err)
 	}

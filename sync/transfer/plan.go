@@ -211,7 +211,7 @@ func (p *planner) failure() error {
 	if more := len(causes) - maxNamed; more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
-	err := mirror.Errorf(mirror.CodeManifestUnknown, "%d of the requested images cannot be exported: fetch or omit them: %s", len(failed), text)
+	err := mirror.Errorf(mirror.CodeManifestUnknown, "%d of the requested images cannot be exported, so fetch or omit them: %s", len(failed), text)
 	err.Detail = detail
 	return err
 }
@@ -228,7 +228,16 @@ func byCause(failed []failure) (causes []string) {
 		names[reason] = append(names[reason], f.name)
 	}
 	for _, reason := range reasons {
-		causes = append(causes, joinNames(names[reason])+": "+reason)
+		are, isState := strings.CutPrefix(reason, "is ")
+		switch {
+		case !isState:
+			reason = joinNames(names[reason]) + ": " + reason
+		case len(names[reason]) == 1:
+			reason = names[reason][0] + " " + reason
+		default:
+			reason = joinNames(names[reason]) + " are " + are
+		}
+		causes = append(causes, reason)
 	}
 	return causes
 }

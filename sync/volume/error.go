@@ -2,6 +2,7 @@ package volume
 
 import (
 	"fmt"
+	"os"
 
 	"airmirror/mirror"
 )
@@ -47,3 +48,14 @@ func wrongSize(volume string, size, want int64) *DamagedError {
 	problem := fmt.Sprintf("has %d bytes and should have %d", size, want)
 	return &DamagedError{Volume: volume, First: min(size, want), Last: max(size, want) - 1, Problem: problem}
 }
+
+// existsError is the error for a file that would be replaced.
+type existsError struct{ path string }
+
+// Error implements error.
+func (e *existsError) Error() string {
+	return e.path + " already exists: move it away or choose another name"
+}
+
+// Unwrap returns [os.ErrExist].
+func (*existsError) Unwrap() error { return os.ErrExist }

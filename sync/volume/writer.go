@@ -56,6 +56,9 @@ type Writer struct {
 func Create(path string, size int64, opts Options) (*Writer, error) {
 	w := &Writer{prefix: path, size: size, opts: opts, digits: minDigits, hash: sha256.New(), buffer: make([]byte, 0, BlockSize)}
 	if err := w.begin(); err != nil {
+		if exists := (*existsError)(nil); errors.As(err, &exists) {
+			return nil, exists // its message needs no prefix
+		}
 		return nil, fmt.Errorf("create %s: %w", path, err)
 	}
 	return w, nil
@@ -78,7 +81,7 @@ func (w *Writer) begin() error {
 		return err
 	}
 	if w.replaced, err = existingFiles(w.prefix, w.size > 0); err == nil && len(w.replaced) > 0 && !w.opts.Overwrite {
-		err = fmt.Errorf("%s: %w: move it away, choose another name or overwrite it", w.replaced[0], os.ErrExist)
+		err = &existsError{w.replaced[0]}
 	}
 	if err != nil {
 		return errors.Join(err, temp.remove())

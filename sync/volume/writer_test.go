@@ -254,7 +254,7 @@ func TestCreateErrors(t *testing.T) {
 	}{
 		{"folder", 0, volume.Options{Overwrite: true}, "not regular"},
 		{"v", 1, volume.Options{Overwrite: true}, "v.001 is a folder"},
-		{"missing/b", 0, volume.Options{}, "no such file"},
+		{"missing/b", 0, volume.Options{}, "does not exist"},
 		{"b", -1, volume.Options{}, "volume size -1 is out of range"},
 		{"b", volume.MaxSize + 1, volume.Options{}, "the maximum is 1099511627776 bytes"},
 		{"b", 1, volume.Options{Total: -1}, "stream size -1"},

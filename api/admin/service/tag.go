@@ -30,7 +30,7 @@ func (s *Service) tag(ctx context.Context, req admin.TagRequest, _ io.Reader, re
 	}
 	to, _, err := prefetch.ParseName(s.mirror.Names(), req.Target)
 	if err != nil {
-		return mirror.Errorf(mirror.CodeNameInvalid, "%q: %w", req.Target, err)
+		return mirror.Errorf(mirror.CodeNameInvalid, "%w", prefetch.Named(req.Target, err))
 	}
 	if from.Digest == "" {
 		tag, err := s.store.Tag(ctx, from.Repo, from.Tag)

@@ -129,6 +129,8 @@ func hint(m Mirror, err error) error {
 		return fmt.Errorf("%w; set its authority with --ca", err)
 	case !m.TLS && strings.Contains(err.Error(), "400 Bad Request"):
 		return fmt.Errorf("%w; if the mirror serves TLS, use --tls", err)
+	case m.TLS && strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return fmt.Errorf("%w; if the mirror serves no TLS, use --tls=false, or --host http://…", err)
 	}
 	return err
 }

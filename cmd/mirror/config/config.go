@@ -86,10 +86,12 @@ type Audit struct {
 	File string `yaml:"file"`
 }
 
+const defaultListen = ":5000"
+
 // Default returns the configuration of a mirror without any settings.
 func Default() Config {
 	return Config{
-		Listen: ":5000", Data: "data", KnownUpstreams: true, TagTTL: TTL(time.Minute), UpstreamTimeout: Duration(5 * time.Second),
+		Listen: defaultListen, Data: "data", KnownUpstreams: true, TagTTL: TTL(time.Minute), UpstreamTimeout: Duration(5 * time.Second),
 		RetryFor: Duration(5 * time.Minute), ShutdownTimeout: Duration(30 * time.Second), AllowDelete: true, LogLevel: "info", LogFormat: "auto",
 		Auth:    Auth{AnonymousPull: true, LoopbackPush: LoopbackAuto},
 		GC:      defaultGC(),
@@ -103,18 +105,19 @@ func Default() Config {
 }
 
 // Complete validates c and returns it with all upstreams in Upstreams: those of Upstream first, the well-known ones last.
-// An error names the origin of the wrong setting.
+// The error contains every mistake, one per line. Each names the origin of the wrong setting.
 func (c Config) Complete(origins settings.Origins) (Config, error) {
 	var err error
+	var errs []error
 	for _, check := range []struct {
 		key   string
 		check func() error
 	}{
 		{"listen", func() error { return checkAddress(c.Listen) }},
-		{"metrics.listen", func() error { return checkAddress(cmp.Or(c.Metrics.Listen, c.Listen)) }},
-		{"api.listen", func() error { return checkAddress(cmp.Or(c.API.Listen, c.Listen)) }},
-		{"console.listen", func() error { return checkAddress(cmp.Or(c.Console.Listen, c.Listen)) }},
-		{"tls.redirectHTTP", func() error { return checkAddress(cmp.Or(c.TLS.RedirectHTTP, c.Listen)) }},
+		{"metrics.listen", func() error { return checkAddress(cmp.Or(c.Metrics.Listen, defaultListen)) }},
+		{"api.listen", func() error { return checkAddress(cmp.Or(c.API.Listen, defaultListen)) }},
+		{"console.listen", func() error { return checkAddress(cmp.Or(c.Console.Listen, defaultListen)) }},
+		{"tls.redirectHTTP", func() error { return checkAddress(cmp.Or(c.TLS.RedirectHTTP, defaultListen)) }},
 		{"data", c.checkData},
 		{"trustedProxies", c.checkProxies},
 		{"upstreams", c.checkUpstreams},
@@ -134,15 +137,23 @@ func (c Config) Complete(origins settings.Origins) (Config, error) {
 		{"auth.initialUser.name", c.Auth.InitialUser.check},
 		{"auth.anonymousPull", func() error { return c.Auth.checkNoRules(origins, "auth.anonymousPull", c.Auth.AnonymousPull) }},
 		{"auth.anonymousPush", func() error { return c.Auth.checkNoRules(origins, "auth.anonymousPush", c.Auth.AnonymousPush) }},
-		{"auth.rules", func() error { return c.Auth.checkRules(c.Names()) }},
+		{"auth.rules", func() error {
+			if len(c.Upstreams) == 0 {
+				return nil // a mistake that is already listed
+			}
+			return c.Auth.checkRules(c.Names())
+		}},
 		{"auth.token.realm", c.Auth.Token.check},
 		{"auth.url", c.Auth.checkURL},
 		{"bundles.destination", c.Bundles.checkDestination},
 		{"ownNames", c.checkOwnNames},
 	} {
 		if err := check.check(); err != nil {
-			return c, withOrigin(origins, check.key, err)
+			errs = append(errs, withOrigin(origins, check.key, err))
 		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return c, err
 	}
 	c.own = c.addresses()
 	return c, nil

@@ -114,7 +114,7 @@ func TestErrorsNameFileAndValue(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
 		"unknown key":       {"upstreams:\n  - hots: docker.io\n", "unknown key hots: did you mean host?"},
 		"not YAML":          {"upstreams: [", "mirror.yaml:1: "},
-		"not a TTL":         {"upstreams:\n  - host: docker.io\n    tagTTL: soon\n", "neither a duration like 5m or 7d nor forever"},
+		"not a TTL":         {"upstreams:\n  - host: docker.io\n    tagTTL: soon\n", "want a duration like 5m or 7d, or forever"},
 		"no host":           {"upstreams:\n  - tagTTL: 5m\n", "not the name of a registry host"},
 		"a host twice":      {"upstreams:\n  - host: docker.io\n  - host: index.docker.io\n", "configured twice"},
 		"malformed pattern": {"local: [\"[\"]\n", "not a pattern"},

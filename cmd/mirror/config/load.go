@@ -39,6 +39,9 @@ func (s Source) Load() (Loaded, error) {
 	layers := settings.Layers{File: s.File, Environ: os.Environ(), Flags: map[string]string{}}
 	if s.File != "" {
 		text, err := os.ReadFile(s.File)
+		if errors.Is(err, os.ErrNotExist) {
+			return Loaded{}, fmt.Errorf("the configuration %s does not exist: 'mirror config example' prints one", s.File)
+		}
 		if err != nil {
 			return Loaded{}, fmt.Errorf("cannot read the configuration: %w", err)
 		}

@@ -55,7 +55,7 @@ func (t *TTL) UnmarshalText(text []byte) error {
 	}
 	d, err := mirror.ParseDuration(string(text))
 	if err != nil || d < 0 {
-		return fmt.Errorf("%q is neither a duration like 5m or 7d nor forever", text)
+		return errors.New("want a duration like 5m or 7d, or forever")
 	}
 	*t = TTL(d)
 	return nil

@@ -58,29 +58,35 @@ func (f file) fillSection(node *yaml.Node, v reflect.Value, path string) error {
 		return f.fail(node, path, errors.New("want keys and values here"))
 	}
 	seen := map[string]bool{}
+	var errs []error
 	for i := 0; i < len(node.Content); i += 2 {
 		key, value := node.Content[i], node.Content[i+1]
 		if key.Tag == "!!merge" {
-			if err := f.fill(value, v, path); err != nil {
-				return err
-			}
+			errs = append(errs, f.fill(value, v, path))
 			continue
 		}
-		field, ok := lookup(v, key.Value)
-		if !ok {
-			return f.fail(key, path, unknown(v, key.Value))
-		}
 		if seen[key.Value] {
-			return f.fail(key, path, fmt.Errorf("%s is set twice", key.Value))
+			errs = append(errs, f.fail(key, path, fmt.Errorf("%s is set twice", key.Value)))
+			continue
 		}
 		seen[key.Value] = true
-		sub := join(path, key.Value)
-		if err := f.fill(value, field, sub); err != nil {
-			return err
-		}
-		if !isSection(field.Type()) {
-			f.origins[sub] = f.at(key)
-		}
+		errs = append(errs, f.fillKey(key, value, v, path))
+	}
+	return errors.Join(errs...)
+}
+
+// fillKey decodes the value of one key of a section.
+func (f file) fillKey(key, value *yaml.Node, v reflect.Value, path string) error {
+	field, ok := lookup(v, key.Value)
+	if !ok {
+		return f.fail(key, path, unknown(v, key.Value))
+	}
+	sub := join(path, key.Value)
+	if err := f.fill(value, field, sub); err != nil {
+		return err
+	}
+	if !isSection(field.Type()) {
+		f.origins[sub] = f.at(key)
 	}
 	return nil
 }
@@ -89,15 +95,14 @@ func (f file) fillList(node *yaml.Node, v reflect.Value, path string) error {
 	if node.Kind != yaml.SequenceNode {
 		return f.fail(node, path, errors.New("want a list here"))
 	}
+	var errs []error
 	list := reflect.MakeSlice(v.Type(), len(node.Content), len(node.Content))
 	for i, item := range node.Content {
 		inner := file{name: f.name, origins: Origins{}} // the keys of elements have no origins
-		if err := inner.fill(item, list.Index(i), path); err != nil {
-			return err
-		}
+		errs = append(errs, inner.fill(item, list.Index(i), path))
 	}
 	v.Set(list)
-	return nil
+	return errors.Join(errs...)
 }
 
 // lookup returns the field of a section with the given name in YAML.

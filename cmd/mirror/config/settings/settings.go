@@ -36,14 +36,12 @@ type Origins map[string]string
 // EnvPrefix is the prefix of all variables.
 const EnvPrefix = "MIRROR_"
 
-// Load fills c, a pointer to a struct with the defaults. An error names the file and line, the variable or the flag, and
-// for an unknown key the nearest known one. After an error, c is partly filled.
+// Load fills c, a pointer to a struct with the defaults. The error contains every mistake, one per line. Each names the file
+// and line, the variable or the flag, and for an unknown key the nearest known one. After an error, c is partly filled.
 func Load(c any, layers Layers) (Origins, error) {
 	origins := Origins{}
 	root := reflect.ValueOf(c).Elem()
-	if err := loadFile(root, layers, origins); err != nil {
-		return nil, err
-	}
+	errs := []error{loadFile(root, layers, origins)}
 	env := make(map[string]string, len(layers.Environ))
 	for _, variable := range layers.Environ {
 		if name, value, ok := strings.Cut(variable, "="); ok {
@@ -53,18 +51,18 @@ func Load(c any, layers Layers) (Origins, error) {
 	for _, key := range Keys(c) {
 		if text, ok := env[key.Env]; ok {
 			if err := set(key.value, text); err != nil {
-				return nil, fmt.Errorf("%s: %w", assignment(key, key.Env, "=", text), err)
+				errs = append(errs, fmt.Errorf("%s: %w", assignment(key, key.Env, "=", text), err))
 			}
 			origins[key.Path] = key.Env
 		}
 		if text, ok := layers.Flags[key.Path]; ok {
 			if err := set(key.value, text); err != nil {
-				return nil, fmt.Errorf("%s: %w", assignment(key, "--"+key.Flag, " ", text), err)
+				errs = append(errs, fmt.Errorf("%s: %w", assignment(key, "--"+key.Flag, " ", text), err))
 			}
 			origins[key.Path] = "--" + key.Flag
 		}
 	}
-	return origins, nil
+	return origins, errors.Join(errs...)
 }
 
 // assignment returns a variable or a flag with its value. It leaves out a value that can contain a secret.
