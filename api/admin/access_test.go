@@ -183,6 +183,7 @@ func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
 		{"HEAD /api/v1/jobs/{id}/input", "/api/v1/jobs/absent/input", "", absent(readsAsAdmin)},
 		{"PATCH /api/v1/jobs/{id}/input", "/api/v1/jobs/absent/input", "", absent(administers)},
 		{"POST /api/v1/streams/{name}", "/api/v1/streams/backup", "null", administers},
+		{"POST /api/v1/console-link", "", "{}", localOnly},
 		{"GET /api/v1/tokens", "", "", readsAsAdmin},
 		{"POST /api/v1/tokens", "", `{"name":"ci","actions":["pull"],"repositories":["**"]}`, creates},
 		{"DELETE /api/v1/tokens/{name}", "/api/v1/tokens/none", "", []int{login, denied, denied, missing, denied, denied, missing, login, missing, denied, denied, denied, denied, denied}},

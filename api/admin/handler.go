@@ -48,6 +48,8 @@ type Options struct {
 	Reload func(context.Context) (Reloaded, error)
 	// OnChange is called after each request that changes something or exports content; nil ignores them.
 	OnChange func(Change)
+	// ConsoleLink returns an address of the web console that logs in; nil if there is no server.
+	ConsoleLink func() (ConsoleLink, error)
 	// Tokens keeps the API tokens; nil if there are none.
 	Tokens TokenStore
 	// Jobs, Calls and Streams are available under their names. A call is short work of the type of a job: it ends with its

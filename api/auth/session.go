@@ -17,8 +17,8 @@ const (
 	sessionLifetime = 12 * time.Hour
 	// maxSessions limits how many logins of browsers are remembered. The least recently used one ends first.
 	maxSessions = 4096
-	// linkLifetime is how long a one-time link is valid.
-	linkLifetime = time.Minute
+	// LinkLifetime is how long a one-time link is valid.
+	LinkLifetime = time.Minute
 
 	plainCookie = "mirror_session"
 	// secureCookie is the name under HTTPS. Browsers accept a cookie with this prefix from the host itself only, over HTTPS:
@@ -78,6 +78,9 @@ func (g *Guard) Logout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// HasPasswords reports whether there are users with passwords, who can log in to the console.
+func (g *Guard) HasPasswords() bool { return g.policy.Load().hasPasswords() }
+
 // NewLink returns the secret of a one-time link. It is valid for one use within 60 seconds, as long as no user has a
 // password, and replaces the link before it. With users, the error is [mirror.CodeDenied].
 func (g *Guard) NewLink() (string, error) {
@@ -88,7 +91,7 @@ func (g *Guard) NewLink() (string, error) {
 	secret := rand.Text()
 	p.sessions.mu.Lock()
 	defer p.sessions.mu.Unlock()
-	p.sessions.link, p.sessions.linkEnds = sha256.Sum256([]byte(secret)), p.elapsed()+linkLifetime
+	p.sessions.link, p.sessions.linkEnds = sha256.Sum256([]byte(secret)), p.elapsed()+LinkLifetime
 	return secret, nil
 }
 

@@ -42,7 +42,7 @@ func TestJSON(t *testing.T) {
 		{"import", "b.tar"}, {"sync", "team/app:1", "team/none:1"}, {"rm", "team/app:2"}, {"gc", "--grace", "0s"}, {"reload"}, {"health"}, {"compact"},
 		{"client", "docker", "--host", "reg.example"}, {"cert", "--host", "reg.example"}, {"key", "generate", "--no-password"},
 		{"config", "check"}, {"config", "show"}, {"user", "add", "alice", "--password-stdin"}, {"user", "ls"}, {"user", "rm", "alice"},
-		{"token", "create", "ci", "--right", "pull", "--repository", "**", "--expires", "90d"}, {"token", "ls"}, {"token", "rm", "ci"},
+		{"token", "create", "ci", "--right", "pull", "--repository", "**", "--expires", "90d"}, {"token", "ls"}, {"token", "rm", "ci"}, {"console"},
 	} {
 		command, _, err := newRootCommand().Find(args)
 		must(t, err)

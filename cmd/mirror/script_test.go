@@ -8,7 +8,9 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,7 +42,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ORIGIN", strings.TrimPrefix(origin.URL, "http://"))
 			return listener.Close()
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image, "login": login, "healthy": healthy, "blob": blob, "damage": damage, "digest": setDigest, "list": writeList, "fetch": fetch, "bearer": bearer,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image, "login": login, "healthy": healthy, "blob": blob, "damage": damage, "digest": setDigest, "list": writeList, "fetch": fetch, "bearer": bearer, "follow": follow,
 			"twins": twins, "cut": cut, "damage-entry": damageEntry, "damage-table": damageTable},
 	})
 }
@@ -125,6 +127,25 @@ func bearer(ts *testscript.TestScript, _ bool, args []string) {
 	fmt.Fprintln(ts.Stdout(), resp.Status)
 	_, err = io.Copy(ts.Stdout(), resp.Body)
 	ts.Check(err)
+}
+
+// follow FILE: logs in to the console with the one-time link in a file, and prints the status of an answer for administrators.
+func follow(ts *testscript.TestScript, _ bool, args []string) {
+	link, err := url.Parse(strings.TrimSpace(ts.ReadFile(args[0])))
+	ts.Check(err)
+	jar, err := cookiejar.New(nil)
+	ts.Check(err)
+	browser := &http.Client{Jar: jar, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := browser.PostForm(link.String(), url.Values{"action": {"login"}, "link": {link.Query().Get("link")}})
+	ts.Check(err)
+	resp.Body.Close()
+	req, err := http.NewRequest(http.MethodGet, link.Scheme+"://"+link.Host+"/api/v1/status", nil)
+	ts.Check(err)
+	req.Header.Set("Sec-Fetch-Site", "same-origin") // as a browser, whose requests have no rights of this machine
+	resp, err = browser.Do(req)
+	ts.Check(err)
+	resp.Body.Close()
+	fmt.Fprintln(ts.Stdout(), resp.Status)
 }
 
 // answers URL [CA]: waits until the URL responds, with a certificate of the authority if one is given.

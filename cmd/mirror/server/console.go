@@ -2,10 +2,13 @@ package server
 
 import (
 	"net/http"
+	"strings"
 
 	"airmirror/api/admin"
+	"airmirror/api/auth"
 	"airmirror/api/ui"
 	"airmirror/cmd/mirror/config"
+	"airmirror/mirror"
 )
 
 // withConsole returns next with the web console in front. On an address of its own there is nothing but the console.
@@ -30,4 +33,25 @@ func (s *server) withConsole(next http.Handler) http.Handler {
 // showSettings returns the settings in effect as YAML, with the origin of each as it was when the server started. Secrets are masked.
 func (s *server) showSettings() (string, error) {
 	return config.Loaded{Config: *s.current(), Origins: s.settings.Origins}.Show()
+}
+
+// consoleLink returns the address of the console: with a one-time link as long as no user has a password.
+func (s *server) consoleLink() (admin.ConsoleLink, error) {
+	if !s.places.console.enabled {
+		return admin.ConsoleLink{}, mirror.Errorf(mirror.CodeUnsupported, "the web console is off: the setting console.enabled is false")
+	}
+	url := s.current().PublicURL(s.listener.Addr().String())
+	if own := s.places.console.listener; own != nil {
+		url = "http://" + config.PublicAddress(own.Addr().String())
+		if s.settings.TLS.Enabled() {
+			url = "https://" + config.PublicAddress(own.Addr().String())
+		}
+	}
+	link := admin.ConsoleLink{URL: strings.TrimSuffix(url, "/") + ui.Path}
+	if s.guard.HasPasswords() {
+		return link, nil
+	}
+	secret, err := s.guard.NewLink()
+	link.URL, link.ValidFor = link.URL+"login?link="+secret, int(auth.LinkLifetime.Seconds())
+	return link, err
 }

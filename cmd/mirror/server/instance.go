@@ -239,7 +239,7 @@ func (i *Instance) Admin() *admin.Handler {
 		d.Disk = i.disk()
 		return d
 	}
-	return i.admin(nil, details, nil, zap.NewNop())
+	return i.admin(admin.Options{Details: details})
 }
 
 // disk returns the space of the disk; nil if it is unknown.
@@ -251,16 +251,15 @@ func (i *Instance) disk() *admin.Disk {
 	return &admin.Disk{Total: total, Free: free, MinFree: i.current().Limits.MinFreeOf(total)}
 }
 
-// admin returns the admin API. server describes the server, or is nil; details completes the status; reload reloads the
-// settings of the server, or is nil.
-func (i *Instance) admin(server *admin.Server, details func(context.Context) admin.Details, reload func(context.Context) (admin.Reloaded, error), log *zap.Logger) *admin.Handler {
-	data, err := filepath.Abs(i.settings.Data)
-	if err != nil {
-		data = i.settings.Data
+// admin returns the admin API. opts has the parts that depend on the process.
+func (i *Instance) admin(opts admin.Options) *admin.Handler {
+	var err error
+	if opts.Data, err = filepath.Abs(i.settings.Data); err != nil {
+		opts.Data = i.settings.Data
 	}
-	return admin.New(i.Proxy, admin.Options{
-		Version: i.opts.Version, Data: data, Server: server, Log: log, Reload: reload, OnChange: i.audit.Command, Tokens: i.tokens,
-		Jobs: i.service.Jobs(), Calls: i.service.Calls(), Streams: i.service.Streams(), Storage: i.service.Storage, Details: details, Find: i.service.Find,
-		StallTimeout: func() time.Duration { return time.Duration(i.current().Limits.StallTimeout) },
-	})
+	opts.Version, opts.OnChange, opts.Tokens = i.opts.Version, i.audit.Command, i.tokens
+	opts.Jobs, opts.Calls, opts.Streams = i.service.Jobs(), i.service.Calls(), i.service.Streams()
+	opts.Storage, opts.Find = i.service.Storage, i.service.Find
+	opts.StallTimeout = func() time.Duration { return time.Duration(i.current().Limits.StallTimeout) }
+	return admin.New(i.Proxy, opts)
 }
