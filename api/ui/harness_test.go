@@ -33,6 +33,7 @@ type console struct {
 	store   *cache.Store
 	handler http.Handler
 	access  admin.Access // of all requests
+	asked   []string     // the requests to the admin API
 }
 
 func open(t *testing.T) *console {
@@ -48,7 +49,7 @@ func open(t *testing.T) *console {
 	c.must(err)
 	jobs := service.New(c.mirror, c.store, service.Options{Transfer: transfer.New(c.mirror, c.store, transfer.Options{}), Collector: collector})
 	transport := admin.InProcess(admin.New(c.mirror, admin.Options{Version: "v1", Jobs: jobs.Jobs(), Calls: jobs.Calls(), Streams: jobs.Streams(), Storage: jobs.Storage}))
-	pages := ui.New(transport, ui.Options{Sessions: c, Settings: func() (string, error) { return "offline: true # --offline", nil }})
+	pages := ui.New(recorder{transport, &c.asked}, ui.Options{Sessions: c, Settings: func() (string, error) { return "offline: true # --offline", nil }})
 	guarded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pages.ServeHTTP(w, r.WithContext(admin.WithAccess(r.Context(), c.access)))
 	})
@@ -59,6 +60,17 @@ func open(t *testing.T) *console {
 		c.must(c.store.Close())
 	})
 	return c
+}
+
+// recorder is a transport that records the requests.
+type recorder struct {
+	http.RoundTripper
+	asked *[]string
+}
+
+func (r recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	*r.asked = append(*r.asked, req.Method+" "+req.URL.RequestURI())
+	return r.RoundTripper.RoundTrip(req)
 }
 
 // rights are what a client may do in every repository. It implements [admin.Rights].

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,22 @@ func TestImageListContinues(t *testing.T) {
 				t.Errorf("by %s, %s is listed %d times", sort, ref, n)
 			}
 		}
+	}
+}
+
+// TestListReadsOnePage checks that the list does not read all images.
+func TestListReadsOnePage(t *testing.T) {
+	c := open(t)
+	c.push("team/app", "1", true)
+	c.get("images?sort=size").shows(t, http.StatusOK, "team/app:1")
+	want := []string{"GET /api/v1/images/page?limit=100&sort=size", "GET /api/v1/images/counts", "GET /api/v1/folders?in=", "GET /api/v1/mode"}
+	for _, request := range c.asked {
+		if !slices.Contains(want, request) {
+			t.Errorf("the page asks for %s", request)
+		}
+	}
+	if !slices.Contains(c.asked, want[0]) {
+		t.Errorf("the page asks for %q", c.asked)
 	}
 }
 

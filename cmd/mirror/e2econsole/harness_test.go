@@ -56,6 +56,7 @@ type mirror struct {
 	t              *testing.T
 	address, data  string
 	name, password string
+	stop           func() // ends it, and waits for that
 }
 
 func startMirror(t *testing.T, args ...string) *mirror {
@@ -73,9 +74,12 @@ func startMirror(t *testing.T, args ...string) *mirror {
 	must(t, server.Start())
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = server.Wait() }()
-	t.Cleanup(func() {
+	m.stop = func() {
 		_ = server.Process.Signal(syscall.SIGTERM)
 		<-ended
+	}
+	t.Cleanup(func() {
+		m.stop()
 		if t.Failed() {
 			t.Logf("log of the mirror:\n%s", output.String())
 		}
