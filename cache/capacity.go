@@ -43,7 +43,7 @@ func (f *Capacity) Check(need int64) error {
 	if f.err != nil || f.free-need >= f.minFree {
 		return f.err
 	}
-	return mirror.Errorf(mirror.CodeStorageFull, "the disk of the mirror is nearly full: %s is free, and %s must stay free (limits.minFree); free space with 'mirror gc'",
+	return mirror.Errorf(mirror.CodeStorageFull, "the disk of the mirror is nearly full: %s is free, and %s must stay free (limits.minFree); free space with 'mirror rm --now' or 'mirror gc'",
 		size(f.free), size(f.minFree))
 }
 

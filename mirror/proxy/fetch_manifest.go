@@ -68,6 +68,9 @@ func (i *imageFetch) request(ctx context.Context, ref mirror.Ref, stored mirror.
 	i.absent.Remove(ref.String())
 	man := call.answer.(mirror.Manifest)
 	if _, err := i.store.Manifest(ctx, ref.Repo, man.Digest); err != nil { // it was fetched but could not be stored
+		if full := i.writes.room(int64(len(man.Bytes))); full != nil {
+			err = full
+		}
 		return mirror.Manifest{}, &storeError{mirror.Errorf(mirror.CodeUnknown, "%s cannot be stored: %w", ref, err)}
 	}
 	return man, nil

@@ -100,6 +100,9 @@ func TestWithoutRoomNothingIsStored(t *testing.T) {
 	other := p.origin.image(app, []string{"passes through"}, "other").Digest
 	p.get(byTag("other"), other)
 	p.pull("passes through")
+	if _, err := p.Fetch(t.Context(), byTag("other"), mirror.FetchOptions{}); err == nil || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("a fetch does not say that there is no room: %v", err)
+	}
 
 	full.Store(false)
 	p.must(p.SetMode(t.Context(), mirror.Offline))

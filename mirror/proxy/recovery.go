@@ -131,6 +131,9 @@ func (r *recovery) lost(ref mirror.Ref, defect *mirror.Defect, reason error) err
 	if defect == nil {
 		return reason
 	}
+	if _, cause, ok := mirror.MissReason(reason); ok { // its name is that of ref
+		reason = cause
+	}
 	r.log.Error("stored content is lost and cannot be fetched again", zap.Stringer("ref", ref), zap.String("reason", defect.Reason), zap.Error(reason))
 	return &mirror.Error{Code: mirror.CodeUnavailable, Message: defect.Reason + ", and cannot be fetched again", Cause: reason}
 }

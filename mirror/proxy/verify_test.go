@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -284,4 +285,26 @@ func cancelled() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
+}
+
+// TestVerifyNamesLostContentOnce checks the reason of a want for a blob that a mirror with a full disk lost.
+func TestVerifyNamesLostContentOnce(t *testing.T) {
+	var full atomic.Bool
+	p := start(t, proxy.Options{CheckCapacity: func(int64) error {
+		if full.Load() {
+			return mirror.Errorf(mirror.CodeStorageFull, "no room")
+		}
+		return nil
+	}})
+	p.origin.image(app, []string{"layer"}, "v1")
+	_, err := p.Fetch(t.Context(), byTag("v1"), mirror.FetchOptions{})
+	p.must(err)
+	full.Store(true)
+	lost := digest.FromString("layer")
+	p.flip(lost)
+	p.verify(mirror.VerifyOptions{Repair: true})
+	wants := p.Wants()
+	if len(wants) != 1 || !strings.HasSuffix(wants[0].Reason, "cannot be fetched again: no room") || strings.Contains(wants[0].Reason, lost.String()) {
+		t.Errorf("%+v", wants)
+	}
 }

@@ -1,7 +1,9 @@
 package prefetch
 
 import (
+	"errors"
 	"strings"
+	"syscall"
 
 	"airmirror/mirror"
 )
@@ -46,6 +48,9 @@ func reason(image string, err error) string {
 }
 
 func reasonFor(image string, err error) string {
+	if mirror.CodeOf(err) == mirror.CodeUnknown && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
+		return "the disk of the mirror is full: free space with 'mirror rm --now' or 'mirror gc'"
+	}
 	name, cause, ok := mirror.MissReason(err)
 	if !ok {
 		name, cause = image, err
