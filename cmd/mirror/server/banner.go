@@ -2,6 +2,9 @@ package server
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -19,7 +22,7 @@ func printBanner(w io.Writer, s *server) {
 	defer out.WriteTo(w) //nolint:errcheck // the server runs all the same
 	c, addr := s.settings, s.listener.Addr()
 	b := banner{Config: c.Config, address: addr, users: s.guard.Users(), container: inContainer()}
-	fmt.Fprintf(out, "mirror %s serves %s and stores everything in %s\n", s.opts.Version, b.url(reachable(addr)), c.Data)
+	fmt.Fprintf(out, "mirror %s serves %s and stores everything in %s\n", s.opts.Version, b.url(b.here()), c.Data)
 	switch {
 	case c.Offline:
 		fmt.Fprintln(out, "offline: no upstream is contacted")
@@ -45,7 +48,7 @@ type banner struct {
 
 // print prints how clients on this machine and on others pull and push.
 func (b banner) print(out io.Writer) {
-	here := reachable(b.address)
+	here := b.here()
 	if b.Names().Default == mirror.DockerHub {
 		fmt.Fprintf(out, `
 To pull from Docker Hub through this mirror, add this to /etc/docker/daemon.json and restart Docker:
@@ -85,7 +88,11 @@ func (b banner) others() string {
 	host := strings.TrimPrefix(strings.TrimPrefix(url, "https://"), "http://")
 	if b.container && b.Auth.URL == "" && len(b.OwnNames) == 0 { // the name of a container is no name for others
 		_, port, _ := net.SplitHostPort(b.address.String())
-		host = net.JoinHostPort("NAME", port)
+		name := "NAME"
+		if leaf := b.certificate(); leaf != nil {
+			name = cmp.Or(firstName(leaf), name)
+		}
+		host = net.JoinHostPort(name, port)
 		url = b.url(host)
 	}
 	if strings.HasPrefix(url, "https://") {
@@ -93,6 +100,40 @@ func (b banner) others() string {
 	}
 	return fmt.Sprintf("Other machines reach it as %s. Docker there also needs { \"insecure-registries\": [%q] }, or TLS: mirror cert --host %s\nWhat they need: mirror client docker --host %s\n",
 		url, host, hostOnly(host), url)
+}
+
+// here returns the address as clients on this machine use it: with localhost in it, or with a name in the certificate of
+// the server if that is not valid for localhost.
+func (b banner) here() string {
+	here := reachable(b.address)
+	host, port, err := net.SplitHostPort(here)
+	leaf := b.certificate()
+	if err != nil || leaf == nil || leaf.VerifyHostname(host) == nil || firstName(leaf) == "" {
+		return here
+	}
+	return net.JoinHostPort(firstName(leaf), port)
+}
+
+// certificate returns the certificate of the server, or nil.
+func (b banner) certificate() *x509.Certificate {
+	if !b.TLS.Enabled() {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(b.TLS.CertFile, b.TLS.KeyFile)
+	if err != nil {
+		return nil
+	}
+	return pair.Leaf
+}
+
+// firstName returns the first name in a certificate that is not a pattern, or "".
+func firstName(leaf *x509.Certificate) string {
+	for _, name := range leaf.DNSNames {
+		if !strings.HasPrefix(name, "*") {
+			return name
+		}
+	}
+	return ""
 }
 
 // url returns the URL of an address.

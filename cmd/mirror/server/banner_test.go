@@ -2,9 +2,12 @@ package server
 
 import (
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"airmirror/api/certs"
 	"airmirror/cmd/mirror/config"
 	"airmirror/cmd/mirror/config/settings"
 )
@@ -28,6 +31,12 @@ func TestBannerIsTrueForTheAddress(t *testing.T) {
 			b.OwnNames = []string{"reg.example:5000"}
 		},
 			[]string{"Other machines reach it as https://reg.example:5000, and have to trust", "mirror client docker --host https://reg.example:5000 --ca FILE"}, []string{"insecure-registries"}},
+		"a certificate for another name than localhost": {func(b *banner) { b.TLS = certificateFor(t, "reg.example") },
+			[]string{`"registry-mirrors": ["https://reg.example:5000"]`, "To push: docker tag IMAGE reg.example:5000/NAME"}, []string{"localhost"}},
+		"a certificate for localhost too": {func(b *banner) { b.TLS = certificateFor(t, "reg.example", "localhost") },
+			[]string{`"registry-mirrors": ["https://localhost:5000"]`}, nil},
+		"a certificate in a container": {func(b *banner) { b.TLS, b.container = certificateFor(t, "reg.example"), true },
+			[]string{"Other machines reach it as https://reg.example:5000"}, []string{"NAME:5000"}},
 		"users": {func(b *banner) { b.users = 2 }, []string{"To push: docker login localhost:5000, then docker tag"}, nil},
 		"a container": {func(b *banner) { b.container = true },
 			[]string{"MIRROR_AUTH_INITIAL_USER_NAME=admin", "docker exec", "Other machines reach it as http://NAME:5000"}, []string{"To push: docker", name + ":5000"}},
@@ -52,4 +61,14 @@ func TestBannerIsTrueForTheAddress(t *testing.T) {
 			}
 		}
 	}
+}
+
+// certificateFor makes a certificate for names.
+func certificateFor(t *testing.T, names ...string) config.TLS {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := certs.Make(dir, names, false, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	return config.TLS{CertFile: filepath.Join(dir, certs.ServerCert), KeyFile: filepath.Join(dir, certs.ServerKey)}
 }
