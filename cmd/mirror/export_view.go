@@ -44,7 +44,7 @@ func (e *export) summarize(doc *bundle.Document) error {
 	t := newTable(out, "bundle", doc.ID)
 	t.row("file", fmt.Sprintf("%s, %s", e.bundle, size(e.written)))
 	if list := descriptions(volumes); len(list) > 0 {
-		t.row("volumes", fmt.Sprintf("%d of at most %s: %s to %s", len(list), size(int64(e.volumeSize)), list[0].File, list[len(list)-1].File))
+		t.row("volumes", fmt.Sprintf("%d of at most %s: %s to %s", len(list), e.volumeSize, list[0].File, list[len(list)-1].File))
 	}
 	t.row("contains", fmt.Sprintf("%s in %s and %s", count(len(doc.Images), "image", "images"), count(len(doc.Manifests), "manifest", "manifests"), count(len(doc.Blobs), "blob", "blobs")))
 	if len(doc.Assumes) > 0 {

@@ -159,7 +159,7 @@ func (im *imports) importSource(source source) (*transfer.Summary, error) {
 		err = failed
 	}
 	if bare && mirror.CodeOf(err) == mirror.CodeRangeInvalid {
-		err = fmt.Errorf("%w; or also copy %s, which names the bundle of the volume", err, volume.DescriptionPath(source.path))
+		err = fmt.Errorf("%w; if it is imported already under another name, copy %s as well, which says to which bundle this volume belongs", err, volume.DescriptionPath(source.path))
 	}
 	view.end()
 	im.kept += view.kept

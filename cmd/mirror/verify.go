@@ -86,11 +86,19 @@ func verify(cmd *cobra.Command, client *admin.Client, req admin.VerifyRequest, a
 	case err != nil:
 		return err
 	case v.wrong > 0 && req.Repair:
-		return &exitError{exitDefects, fmt.Errorf("%s could not be repaired", count(v.wrong, "defect", "defects"))}
+		return &exitError{exitDefects, fmt.Errorf("%s could not be repaired%s", count(v.wrong, "defect", "defects"), wantedAdvice(v.result.Wanted))}
 	case v.wrong > 0:
 		return &exitError{exitDefects, fmt.Errorf("%s found; repair them with 'mirror verify --repair'", count(v.wrong, "defect was", "defects were"))}
 	}
 	return nil
+}
+
+// wantedAdvice says how lost content that became a want is stored again.
+func wantedAdvice(wanted int) string {
+	if wanted == 0 {
+		return ""
+	}
+	return "; 'mirror wants' says why: fetch the images again with 'mirror sync', or import or push them"
 }
 
 // verifyView counts the defects that a verification reports.
@@ -180,6 +188,13 @@ func verifySummary(s *mirror.VerifySummary) string {
 	return text
 }
 
+func wantText(n int) string {
+	if n == 1 {
+		return "a want"
+	}
+	return "wants"
+}
+
 // defectsText returns the numbers of defects and repairs.
 func defectsText(s *mirror.VerifySummary) string {
 	var parts []string
@@ -196,7 +211,7 @@ func defectsText(s *mirror.VerifySummary) string {
 	for _, part := range []struct {
 		n    int
 		what string
-	}{{s.Repaired, "repaired"}, {s.Fetched, "fetched again"}, {s.Wanted, "wanted"}, {s.Failed, "failed"}} {
+	}{{s.Fetched, "fetched again"}, {s.Wanted, "recorded as " + wantText(s.Wanted)}, {max(0, s.Repaired-s.Fetched-s.Wanted), "repaired"}, {s.Failed, "failed"}} {
 		if part.n > 0 {
 			did = append(did, fmt.Sprintf("%d %s", part.n, part.what))
 		}

@@ -76,7 +76,7 @@ func (in *importer) verify(document, signature []byte) (keyID string, err error)
 	}
 	switch {
 	case signature == nil && needed:
-		return "", mirror.Errorf(mirror.CodeDenied, "it is not signed, and this import requires a signature by a trusted key")
+		return "", mirror.Errorf(mirror.CodeDenied, "it is not signed, and this import requires a signature by a trusted key: export it again with --sign")
 	case verifier == nil && needed:
 		return "", mirror.Errorf(mirror.CodeDenied, "its signature cannot be verified: no key is trusted, pass one with --verify or set it in the configuration")
 	case signature == nil || verifier == nil:

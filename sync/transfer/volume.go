@@ -82,7 +82,7 @@ func (in *importer) importVolume(ctx context.Context, body io.Reader) error {
 		in.skipVolume(state)
 		return nil
 	case v.Number > state.Next:
-		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d cannot be imported yet: volume %d of %s is needed next", v.Number, state.Next, v.Set)
+		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d cannot be imported yet: import volume %d of %s first", v.Number, state.Next, v.Set)
 	}
 	return in.importNext(ctx, state, p)
 }

@@ -88,11 +88,11 @@ func TestVolumesInOrder(t *testing.T) {
 	all := volumes(data, 9000)
 	s := newSite(t, transfer.Options{})
 	_, err := s.sendVolume(all, 2)
-	wantCode(t, err, mirror.CodeRangeInvalid, "volume 1 of a bundle is needed next")
+	wantCode(t, err, mirror.CodeRangeInvalid, "import volume 1 of a bundle first")
 	_, err = s.sendVolume(all, 1)
 	s.must(err)
 	_, err = s.sendVolume(all, 3)
-	wantCode(t, err, mirror.CodeRangeInvalid, "volume 2 of a bundle is needed next")
+	wantCode(t, err, mirror.CodeRangeInvalid, "import volume 2 of a bundle first")
 	_, err = s.sendVolume(all, 2)
 	s.must(err)
 	for i, body := range []io.Reader{bytes.NewReader(all[0]), unread{}} {
