@@ -20,7 +20,8 @@ type overviewData struct {
 	DiskUsed  int64
 	DiskState string   // "ok", "warn" or "bad"; "" if the disk is unknown
 	Jobs      []jobRow // that run
-	Defects   int      // that the last verification found and did not repair
+	Transfers mirror.Transfers
+	Defects   int // that the last verification found and did not repair
 }
 
 // incompleteImage is an image that cannot run without a network, and why.
@@ -54,6 +55,9 @@ func overviewPage(r *request) (any, error) {
 		if d.Jobs, err = listJobs(r, true); err != nil {
 			return nil, err
 		}
+		if d.Transfers, err = r.admin.Transfers(r.Context()); err != nil {
+			return nil, err
+		}
 	}
 	if d.Counts, err = r.admin.ImageCounts(r.Context()); err != nil {
 		return nil, err
@@ -64,7 +68,7 @@ func overviewPage(r *request) (any, error) {
 			return nil, err
 		}
 		for _, image := range page.Images {
-			d.Some = append(d.Some, explain(image, status))
+			d.Some = append(d.Some, explain(image, status, d.Transfers.Backfill))
 		}
 	}
 	for _, u := range status.Upstreams {
@@ -90,7 +94,7 @@ func overviewPage(r *request) (any, error) {
 }
 
 // explain says why an image is not complete.
-func explain(image admin.Image, status admin.Status) incompleteImage {
+func explain(image admin.Image, status admin.Status, backfill []mirror.BackfillImage) incompleteImage {
 	i := incompleteImage{Image: image, Display: displayName(image)}
 	ref, err := image.Ref()
 	at := slices.IndexFunc(status.Upstreams, func(u mirror.UpstreamStatus) bool { return err == nil && u.Host == ref.Repo.Host })
@@ -105,12 +109,22 @@ func explain(image admin.Image, status admin.Status) incompleteImage {
 		i.Why = "noUpstream"
 	case status.Upstreams[at].Down:
 		i.Why, i.Detail = "down", status.Upstreams[at].Error
+	case isIn(backfill, image):
+		i.Why = "backfill"
 	case image.Size == 0:
 		i.Why = "notFetched"
 	default:
 		i.Why, i.Detail = "partly", status.Upstreams[at].Error
 	}
 	return i
+}
+
+// isIn reports whether an image, or the index that it belongs to, is in the backfill.
+func isIn(backfill []mirror.BackfillImage, image admin.Image) bool {
+	return slices.ContainsFunc(backfill, func(b mirror.BackfillImage) bool {
+		ref, err := mirror.ParseRef(b.Ref)
+		return err == nil && ref.Repo.String() == image.Repo && (ref.Digest == image.Digest || ref.Digest == image.Index)
+	})
 }
 
 // displayName returns the name of an image as clients write it.
