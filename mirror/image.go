@@ -38,6 +38,9 @@ type ImageMatch struct {
 	Repo func(Repo) bool
 	// Name reports whether images of a name may be selected: a tag, or the digest of a root without a tag.
 	Name func(Ref) bool
+	// Tags returns the tags of a repository that may be selected, in order and without duplicates. Then no other names are
+	// read. few is false if others may be selected as well.
+	Tags func(Repo) (tags []string, few bool)
 	// Image reports whether an image is selected. Only its Repo, Tag, Root, Digest and Index are set.
 	Image func(Image) bool
 }

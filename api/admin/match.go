@@ -2,6 +2,7 @@ package admin
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"airmirror/mirror"
@@ -103,7 +104,7 @@ func (m matcher) images() mirror.ImageMatch {
 	if len(m.patterns) == 0 {
 		return mirror.ImageMatch{}
 	}
-	return mirror.ImageMatch{Repo: m.repo, Name: m.mayMatch, Image: func(image mirror.Image) bool {
+	return mirror.ImageMatch{Repo: m.repo, Name: m.mayMatch, Tags: m.tags, Image: func(image mirror.Image) bool {
 		ref, err := image.Ref()
 		return err == nil && (m.ref(ref) || m.ref(mirror.Ref{Repo: ref.Repo, Digest: image.Digest}) ||
 			image.Index != "" && m.ref(mirror.Ref{Repo: ref.Repo, Digest: image.Index}))
@@ -118,6 +119,23 @@ func (m matcher) mayMatch(ref mirror.Ref) bool {
 		}
 	}
 	return len(m.patterns) == 0
+}
+
+// tags returns the tags that the patterns name. few is false if a pattern may match other names of the repository.
+func (m matcher) tags(repo mirror.Repo) (tags []string, few bool) {
+	for _, p := range m.patterns {
+		switch {
+		case m.matchesRepo(p.whole, repo):
+			return nil, false
+		case !m.matchesRepo(p.name, repo):
+		case p.tag == "" || strings.ContainsAny(p.tag, `*?[\`):
+			return nil, false
+		default:
+			tags = append(tags, p.tag)
+		}
+	}
+	slices.Sort(tags)
+	return slices.Compact(tags), len(m.patterns) > 0
 }
 
 // ref reports whether the matcher accepts a tag or digest.

@@ -84,6 +84,14 @@ func (l imageLister) yieldNames(ctx context.Context, after mirror.Ref, yield fun
 func (l imageLister) namesIn(ctx context.Context, after mirror.Ref) iter.Seq2[imageName, error] {
 	repo := after.Repo
 	return func(yield func(imageName, error) bool) {
+		if tags, few := l.tagsSelected(repo); few {
+			for _, tag := range tags { // one that is not stored is left out later
+				if after.Digest == "" && tag > after.Tag && !yield(imageName{Ref: mirror.Ref{Repo: repo, Tag: tag}}, nil) {
+					return
+				}
+			}
+			return
+		}
 		if after.Digest == "" {
 			for tag, err := range mirror.TagsAfter(ctx, l.store, repo, after.Tag) {
 				if mirror.CodeOf(err) == mirror.CodeNameUnknown { // it was deleted since
@@ -103,6 +111,14 @@ func (l imageLister) namesIn(ctx context.Context, after mirror.Ref) iter.Seq2[im
 			}
 		}
 	}
+}
+
+// tagsSelected returns the only tags of a repository that may be selected, if they are known.
+func (l imageLister) tagsSelected(repo mirror.Repo) (tags []string, few bool) {
+	if l.match.Tags == nil {
+		return nil, false
+	}
+	return l.match.Tags(repo)
 }
 
 // ofPage returns the images of names.

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -102,6 +103,34 @@ func TestImagesAreOrderedAcrossPages(t *testing.T) {
 	status := p.Status()
 	if status.Mode != mirror.Auto || len(status.Upstreams) != 1 || status.Wants != 0 {
 		t.Errorf("%+v", status)
+	}
+}
+
+// TestImagesReadsOnlyNamedTags lists two tags of a repository that has many, and a tag that it does not have.
+func TestImagesReadsOnlyNamedTags(t *testing.T) {
+	p := start(t, proxy.Options{})
+	man, err := p.origin.manifest(byDigest(p.origin.image(app, nil).Digest))
+	p.must(err)
+	var tags []string
+	for i := range 500 {
+		tags = append(tags, fmt.Sprintf("v%03d", i))
+	}
+	p.must(p.store.PutManifest(t.Context(), app, man, tags...))
+	named := []string{"v007", "v099", "v499x"}
+	var considered, listed []string
+	match := mirror.ImageMatch{
+		Tags: func(mirror.Repo) ([]string, bool) { return named, true },
+		Name: func(ref mirror.Ref) bool {
+			considered = append(considered, ref.Tag)
+			return true
+		},
+	}
+	for image, err := range p.Images(t.Context(), match) {
+		p.must(err)
+		listed = append(listed, image.Tag)
+	}
+	if !slices.Equal(listed, named[:2]) || !slices.Equal(considered, named) {
+		t.Errorf("listed %v, after looking at %d names, want %v of %v", listed, len(considered), named[:2], named)
 	}
 }
 
