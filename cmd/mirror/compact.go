@@ -16,8 +16,9 @@ func newCompactCommand() *cobra.Command {
 		Short: "Make the file of the index smaller",
 		Long: `Make the file of the index as small as its content allows. Without it, the file keeps the space of
 what was deleted, and uses it again later. It is copied to a second file, so the disk needs room
-for that. Clients can pull meanwhile; pushes and other changes wait until the command has ended,
-usually for a few seconds.
+for that. Clients can pull meanwhile; pushes and other changes wait until the command has ended.
+For 200,000 images, an index of 258 MiB takes about 5 seconds of one processor, and longer if the
+machine is busy.
 
 A server does the same after its start, if more than half of the file is free.`,
 		Example: `  mirror compact --dry-run
