@@ -78,13 +78,12 @@ func (l *Log) Command(c admin.Change) {
 		return
 	}
 	access := admin.AccessOf(c.HTTP.Context())
-	l.Write(Entry{Action: c.Action, User: access.User, Address: access.Address, Request: access.Request, Detail: detail(c)}, c.Err)
+	l.Write(Entry{Action: c.Action, User: access.User, Address: access.Address, Request: access.Request, Detail: Detail(c.Action, c.Request)}, c.Err)
 }
 
-// detail returns the part of a command's request that may be logged, or nil.
-func detail(c admin.Change) json.RawMessage {
-	fields, ok := loggedFields[c.Action]
-	text := c.Request
+// Detail returns the part of the request of an action that may be logged or shown, or nil.
+func Detail(action string, text json.RawMessage) json.RawMessage {
+	fields, ok := loggedFields[action]
 	if ok && fields != nil {
 		all, some := map[string]json.RawMessage{}, map[string]json.RawMessage{}
 		if json.Unmarshal(text, &all) != nil {

@@ -26,6 +26,7 @@ type adminCommand struct {
 	source config.Source
 	create bool           // create the data folder if it does not exist
 	store  *pflag.FlagSet // the settings among the flags
+	detach bool           // only start a job, which needs a server
 }
 
 // ownerTimeout is how long a command waits for the process that owns a folder: a server that is starting, or another
@@ -79,6 +80,7 @@ func (q *adminCommand) openFor(cmd *cobra.Command) (client *admin.Client, end fu
 	if isRemote(cmd) {
 		return openRemote(cmd)
 	}
+	q.detach = isDetached(cmd)
 	return q.open(cmd.Context())
 }
 
@@ -99,6 +101,9 @@ func (q *adminCommand) open(ctx context.Context) (client *admin.Client, end func
 		}
 		if !errors.Is(err, admin.ErrNoServer) {
 			return nil, nil, &exitError{exitInUse, err}
+		}
+		if q.detach {
+			return nil, nil, errNoServerToDetach
 		}
 		if err := q.checkFolder(); err != nil {
 			return nil, nil, err

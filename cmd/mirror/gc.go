@@ -50,6 +50,7 @@ Exit codes: 0 done, 6 a budget could not be met; others as for serve.`,
 	})
 	f := cmd.Flags()
 	f.BoolVarP(&c.DryRun, "dry-run", "n", false, "list what would be deleted and why, and delete nothing")
+	addDetachFlag(f)
 	f.BoolVar(&c.Blobs, "blobs", false, "list every file, not only images")
 	f.BoolVar(&c.Protected, "protected", false, "with --dry-run, list every protected image, not only their number by reason")
 	f.TextVar(&c.grace, "grace", gc.Age(0), "grace period: keep everything that was added, pulled or requested within this `time`, such as 36h or 30d (default 1h)")
@@ -126,6 +127,9 @@ func (c *collectConfig) replaceZeroAges() {
 
 // collect runs a collection and shows it.
 func collect(cmd *cobra.Command, client *admin.Client, c collectConfig, asJSON bool) error {
+	if isDetached(cmd) {
+		return startDetached(cmd, client, "collect", c.CollectRequest, asJSON)
+	}
 	view := newCollectView(cmd, c, asJSON)
 	err := client.Job(cmd.Context(), "collect", c.CollectRequest, nil, view.event)
 	view.end()

@@ -35,14 +35,19 @@ func TestJSON(t *testing.T) {
 	resp, err := http.Get(p.url + "/v2/library/never/manifests/1")
 	must(t, err)
 	resp.Body.Close()
+	job, err := exec.Command("mirror", "verify", "--detach", "--data", data).Output()
+	must(t, err)
+	id := strings.TrimSpace(string(job))
+	must(t, exec.Command("mirror", "jobs", "watch", id, "--data", data).Run()) // to its end
 	done := map[string]bool{}
 	for _, args := range [][]string{
-		{"version"}, {"status"}, {"mode"}, {"ls"}, {"inspect", "team/app:1"}, {"tag", "team/app:1", "team/app:2"}, {"pin", "team/app:1"}, {"unpin", "team/app:1"}, {"wants"}, {"wants", "clear"},
+		{"version"}, {"status"}, {"jobs"}, {"mode"}, {"ls"}, {"inspect", "team/app:1"}, {"tag", "team/app:1", "team/app:2"}, {"pin", "team/app:1"}, {"unpin", "team/app:1"}, {"wants"}, {"wants", "clear"},
 		{"du"}, {"verify"}, {"backup", "index.db"}, {"export", "--bundle", "b.tar", "--all", "--to", "plant"}, {"export", "--history"},
 		{"import", "b.tar"}, {"sync", "team/app:1", "team/none:1"}, {"rm", "team/app:2"}, {"gc", "--grace", "0s"}, {"reload"}, {"health"}, {"compact"},
 		{"client", "docker", "--host", "reg.example"}, {"cert", "--host", "reg.example"}, {"key", "generate", "--no-password"},
 		{"config", "check"}, {"config", "show"}, {"user", "add", "alice", "--password-stdin"}, {"user", "ls"}, {"user", "rm", "alice"},
 		{"token", "create", "ci", "--right", "pull", "--repository", "**", "--expires", "90d"}, {"token", "ls"}, {"token", "rm", "ci"}, {"console"},
+		{"jobs", "show", id}, {"jobs", "watch", id}, {"jobs", "cancel", id},
 	} {
 		command, _, err := newRootCommand().Find(args)
 		must(t, err)

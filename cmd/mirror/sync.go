@@ -88,6 +88,7 @@ it was refused, 130 interrupted; others as for serve.`,
 	f.BoolVar(&c.AllTags, "all-tags", false, "fetch all tags of the images")
 	f.StringArrayVar(&c.Tags, "tags", nil, "fetch the tags that match this `pattern`, such as v1.*, or a version range, such as '>=1.2 <2' or ~1.4; repeatable")
 	f.BoolVar(&c.Referrers, "referrers", false, "also fetch signatures, SBOMs and other referrers")
+	addDetachFlag(f)
 	f.BoolVar(&c.allowStale, "allow-stale", false, "exit with 0 even if tags or referrers could not be checked upstream")
 	f.IntVar(&c.Parallel, "parallel", 4, "transfer this many blobs at a time")
 	f.StringSliceVar(&c.bundle.bundles, "bundle", nil, "import this `file` or folder; - is standard input; repeatable")
@@ -153,6 +154,9 @@ func (c *syncConfig) check(cmd *cobra.Command, args []string) error {
 		if cmd.Flags().Changed(flag) && (bundles || moves) {
 			return &exitError{exitUsage, fmt.Errorf("--%s only applies to fetching images: bundles and registries are imported completely", flag)}
 		}
+	}
+	if isDetached(cmd) && (bundles || c.bundle.receipt != "") {
+		return &exitError{exitUsage, errors.New("--detach does not apply to bundles, which the command sends, and to --receipt")}
 	}
 	if bundles && moves || named && (bundles || moves) {
 		return &exitError{exitUsage, errors.New("bundles, registries and images need a sync each")}
@@ -242,6 +246,9 @@ func (c *syncConfig) fetch(cmd *cobra.Command, client *admin.Client, asJSON bool
 	c.Images = append(c.Images, found...)
 	if err := c.show(cmd, cmd.OutOrStdout(), asJSON); err != nil {
 		return err
+	}
+	if isDetached(cmd) {
+		return startDetached(cmd, client, "sync", c.Request, asJSON)
 	}
 	view := newImagesView(newJobView(cmd, asJSON), c.DryRun)
 	err = client.Job(cmd.Context(), "sync", c.Request, nil, view.event)

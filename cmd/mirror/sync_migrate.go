@@ -38,6 +38,9 @@ func readMigrate(req *admin.MigrateRequest) (err error) {
 
 // runMigrate migrates another registry.
 func runMigrate(cmd *cobra.Command, client *admin.Client, req admin.MigrateRequest, asJSON bool) error {
+	if isDetached(cmd) {
+		return startDetached(cmd, client, "migrate", req, asJSON)
+	}
 	view := &migrateView{jobView: newJobView(cmd, asJSON), began: time.Now()}
 	view.label, view.item, view.summary = countItems("repositories"), view.handle, &view.result
 	err := client.Job(cmd.Context(), "migrate", req, nil, view.event)

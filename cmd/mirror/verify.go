@@ -53,6 +53,7 @@ Exit codes: 0 no defects, or all were repaired, 8 defects remain; others as for 
 	f.BoolVar(&c.Repair, "repair", false, "repair defects")
 	f.TextVar(&c.rate, "rate", gc.Size(0), "read at most this `size` per second, such as 50MB")
 	f.Lookup("rate").DefValue = ""
+	addDetachFlag(f)
 	f.BoolVar(&c.rebuild, "rebuild", false, "create a new index from the files, while no server runs")
 	f.StringVar(&c.backup, "backup", "", "with --rebuild, add content of this backup `file` from 'mirror backup'")
 	f.StringVar(&c.receipt, "receipt", "", "with --rebuild, add names in this receipt `file` from 'mirror sync --receipt'")
@@ -60,6 +61,8 @@ Exit codes: 0 no defects, or all were repaired, 8 defects remain; others as for 
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c.Rate = int64(c.rate)
 		switch {
+		case c.rebuild && isDetached(cmd):
+			return &exitError{exitUsage, errors.New("--detach does not apply to --rebuild, for which the server must not run")}
 		case c.rebuild && c.Repair:
 			return &exitError{exitUsage, errors.New("--rebuild and --repair cannot be combined")}
 		case c.rebuild:
@@ -74,6 +77,9 @@ Exit codes: 0 no defects, or all were repaired, 8 defects remain; others as for 
 
 // verify runs a verification and shows the defects.
 func verify(cmd *cobra.Command, client *admin.Client, req admin.VerifyRequest, asJSON bool) error {
+	if isDetached(cmd) {
+		return startDetached(cmd, client, "verify", req, asJSON)
+	}
 	v := &verifyView{jobView: newJobView(cmd, asJSON), repair: req.Repair}
 	v.item, v.summary = v.defect, &v.result
 	v.label = func(admin.Progress) string { return count(v.found, "defect", "defects") }
