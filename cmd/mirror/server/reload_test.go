@@ -15,7 +15,7 @@ import (
 func TestSettingsThatNeedARestart(t *testing.T) {
 	restart := []string{
 		"listen", "data", "tls.redirectHTTP", "bundles.requireSignature", "bundles.destination", "verify.interval", "verify.rate", "metrics.enabled", "metrics.listen",
-		"console.enabled", "console.listen",
+		"api.enabled", "api.listen", "console.enabled", "console.listen",
 		"offline", "mode", "logFormat", "ignoreNondistributable",
 	}
 	r := newReloader(&server{Instance: &Instance{}}, nil, zap.NewAtomicLevel())
