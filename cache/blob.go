@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"time"
 
@@ -38,6 +39,7 @@ func (s *Store) Blob(ctx context.Context, repo mirror.Repo, d digest.Digest) (mi
 // readableSize returns the size of d if repo may read it.
 func (s *Store) readableSize(ctx context.Context, repo mirror.Repo, d digest.Digest) (size int64, err error) {
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
+		tx.Prefetch(blobKeys(repo, d))
 		if !linked(tx, repo, d) {
 			return errBlobUnknown(repo, d)
 		}
@@ -89,6 +91,14 @@ func (s *Store) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest)
 
 func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (stat mirror.BlobStat, err error) {
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
+		tx.Prefetch(func(yield func(backend.Key) bool) {
+			for k := range blobKeys(repo, d) {
+				if !yield(k) {
+					return
+				}
+			}
+			yield(backend.Key{Table: tableUses, Key: prefix(d.String(), repo.String()), Prefix: true})
+		})
 		blob, stored, err := getRecord[blobRecord](tx, tableBlobs, d.String())
 		if err != nil {
 			return err
@@ -175,6 +185,7 @@ func (s *Store) Mount(ctx context.Context, repo, from mirror.Repo, d digest.Dige
 		return 0, explain(err, "mount blob %s from %s in %s", d, from, repo)
 	}
 	err = s.index.Update(ctx, blobLocks(repo, d), func(tx backend.WriteTx) error {
+		tx.Prefetch(blobKeys(repo, d))
 		blob, stored, err := getRecord[blobRecord](tx, tableBlobs, d.String())
 		if err != nil {
 			return err
@@ -251,6 +262,20 @@ func (s *Store) Unlink(ctx context.Context, repo mirror.Repo, d digest.Digest) e
 // UsedBy is the detail of the error for a blob that cannot be unlinked because a manifest names it.
 type UsedBy struct {
 	Manifest digest.Digest `json:"manifest"`
+}
+
+// blobKeys are the keys that tell whether repo may read blobs: their entries and links.
+func blobKeys(repo mirror.Repo, digests ...digest.Digest) iter.Seq[backend.Key] {
+	return func(yield func(backend.Key) bool) {
+		for _, d := range digests {
+			if !yield(backend.Key{Table: tableBlobs, Key: d.String()}) {
+				return
+			}
+			if repo != (mirror.Repo{}) && !yield(backend.Key{Table: tableLinks, Key: linkKey(repo, d)}) {
+				return
+			}
+		}
+	}
 }
 
 // recordBlob adds the entry for the file of d, which is durable.

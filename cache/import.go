@@ -130,6 +130,15 @@ func (s *Store) readStoredManifest(ctx context.Context, d digest.Digest) ([]byte
 // deleted since.
 func writeImports(tx backend.WriteTx, imports []*manifestWrite, alone bool) error {
 	var missing missingBlobs
+	tx.Prefetch(func(yield func(backend.Key) bool) {
+		for _, p := range imports {
+			for k := range p.keys() {
+				if !yield(k) {
+					return
+				}
+			}
+		}
+	})
 	for _, p := range imports {
 		if !has(tx, tableBlobs, p.digest.String()) {
 			missing.add(p.digest)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -26,18 +27,13 @@ func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Mani
 	if m.Origin != mirror.Mirrored && !mirror.UsageIgnored(ctx) { // a mirrored manifest is stored because a client requested it, which records the use
 		p.onExisting = func() { s.recency.touch(p.content) }
 	}
-	if m.Origin != mirror.Mirrored {
-		if err := s.checkStored(ctx, p.record.Blobs...); err != nil {
-			return explain(err, "put manifest %s to %s", m.Digest, repo)
-		}
+	// The check before the write makes a push of a manifest before its blobs cheap, and it leaves nothing behind.
+	stored, err := s.checkBefore(ctx, p)
+	if err != nil {
+		return explain(err, "put manifest %s to %s", m.Digest, repo)
 	}
 	defer s.locks.share(m.Digest)()
-	// The check before the write makes a push of a manifest before its blobs cheap, and it leaves nothing behind.
-	err = s.index.View(ctx, p.check)
-	if err == nil {
-		err = s.keepBytes(ctx, m)
-	}
-	if err != nil {
+	if err := s.keepBytes(ctx, m, stored); err != nil {
 		return explain(err, "put manifest %s to %s", m.Digest, repo)
 	}
 	defer s.manifests.beginWrite(p.content)()
@@ -46,10 +42,69 @@ func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Mani
 	return explain(err, "put manifest %s to %s", m.Digest, repo)
 }
 
-// keepBytes writes the manifest's file, unless the index has it with the same content.
-func (s *Store) keepBytes(ctx context.Context, m mirror.Manifest) error {
-	if data, err := s.readStoredManifest(ctx, m.Digest); err == nil && bytes.Equal(data, m.Bytes) {
-		return nil
+// checkBefore checks the manifest and the files of its blobs, and returns the entry of the manifest's own file; the zero
+// value if it is not stored.
+func (s *Store) checkBefore(ctx context.Context, p *manifestWrite) (stored blobRecord, err error) {
+	for range 2 {
+		var records map[digest.Digest]blobRecord
+		var missing error
+		err := s.index.View(ctx, func(tx backend.ReadTx) (err error) {
+			tx.Prefetch(p.keys())
+			if stored, _, err = getRecord[blobRecord](tx, tableBlobs, p.digest.String()); err != nil {
+				stored = blobRecord{} // the file is written again
+			}
+			if p.record.Origin == mirror.Mirrored {
+				return nil
+			}
+			records, err = storedRecords(tx, p.record.Blobs)
+			missing = p.check(tx)
+			return err
+		})
+		if err != nil {
+			return stored, err
+		}
+		repaired, err := s.repairStored(ctx, records)
+		switch {
+		case err != nil:
+			return stored, err
+		case !repaired:
+			return stored, missing
+		}
+	}
+	return stored, nil // the transaction that writes the manifest checks again
+}
+
+// keys are the keys that the transaction reads.
+func (p *manifestWrite) keys() iter.Seq[backend.Key] {
+	return func(yield func(backend.Key) bool) {
+		for k := range blobKeys(p.repo, p.record.Blobs...) {
+			if !yield(k) {
+				return
+			}
+		}
+		for _, k := range []backend.Key{{Table: tableBlobs, Key: p.digest.String()}, {Table: tableManifests, Key: p.key()}} {
+			if !yield(k) {
+				return
+			}
+		}
+		for _, name := range p.tags {
+			if !yield(backend.Key{Table: tableTags, Key: name.key()}) {
+				return
+			}
+		}
+	}
+}
+
+// keepBytes writes the manifest's file, unless the index has it with the same content; stored is its entry there.
+func (s *Store) keepBytes(ctx context.Context, m mirror.Manifest, stored blobRecord) error {
+	if stored != (blobRecord{}) {
+		if blob, err := s.openStored(ctx, m.Digest, stored); err == nil {
+			data, err := readVerifiedBlob(blob, m.Digest)
+			blob.Close()
+			if err == nil && bytes.Equal(data, m.Bytes) {
+				return nil
+			}
+		}
 	}
 	w, err := s.blobs.Create(ctx, m.Digest.Algorithm(), "")
 	if err != nil {

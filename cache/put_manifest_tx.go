@@ -81,6 +81,7 @@ func errSize(blob v1.Descriptor, actual int64) *mirror.Error {
 // write checks and writes the manifest in a transaction.
 func (p *manifestWrite) write(tx backend.WriteTx, alone bool) error {
 	p.alone = alone
+	tx.Prefetch(p.keys())
 	if err := p.check(tx); err != nil {
 		return err
 	}

@@ -103,6 +103,7 @@ func (s *Store) commitBlob(ctx context.Context, repo mirror.Repo, w backend.Writ
 func (s *Store) indexBlob(ctx context.Context, repo mirror.Repo, d digest.Digest, size int64, link linkFunc) error {
 	platform := s.platformStated(ctx, d, size)
 	err := s.index.Update(context.WithoutCancel(ctx), blobLocks(repo, d), func(tx backend.WriteTx) error {
+		tx.Prefetch(blobKeys(repo, d))
 		at := s.Now()
 		switch stored := has(tx, tableBlobs, d.String()); {
 		case !stored:

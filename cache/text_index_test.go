@@ -55,7 +55,7 @@ func (t textWriter) Put(table backend.Table, key string, value []byte) error {
 	return t.tx.Put(table, key, value)
 }
 
-func (t textReader) Prefetch(keys ...backend.Key) { t.tx.Prefetch(keys...) }
+func (t textReader) Prefetch(keys iter.Seq[backend.Key]) { t.tx.Prefetch(keys) }
 
 func (t textWriter) Insert(table backend.Table, key string, value []byte) error {
 	return t.tx.Insert(table, key, value)

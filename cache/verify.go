@@ -68,22 +68,51 @@ func (s *Store) verifiable(d digest.Digest, blob mirror.Blob) mirror.Blob {
 	return blob
 }
 
-// checkStored checks that the files of blobs exist with the sizes in the index. It repairs a defect, so that the blob
-// is not stored any more and the caller can ask for it.
-func (s *Store) checkStored(ctx context.Context, digests ...digest.Digest) error {
+// checkStored checks that the file of a blob exists with the size in the index. It repairs a defect, so that the blob is not
+// stored any more and the caller can ask for it.
+func (s *Store) checkStored(ctx context.Context, d digest.Digest) error {
+	var records map[digest.Digest]blobRecord
+	err := s.index.View(ctx, func(tx backend.ReadTx) (err error) {
+		records, err = storedRecords(tx, []digest.Digest{d})
+		return err
+	})
+	if err == nil {
+		_, err = s.repairStored(ctx, records)
+	}
+	return err
+}
+
+// storedRecords returns the entries of those of the blobs that are stored.
+func storedRecords(tx backend.ReadTx, digests []digest.Digest) (map[digest.Digest]blobRecord, error) {
+	records := make(map[digest.Digest]blobRecord, len(digests))
 	for _, d := range digests {
-		_, err := s.StatContent(ctx, d)
-		defect := mirror.DefectOf(err)
-		if defect == nil && mirror.CodeOf(err) == mirror.CodeBlobUnknown {
-			continue
-		}
-		if defect != nil {
-			s.options.Log.Warn("stored content is damaged or missing", zap.Stringer("digest", d), zap.String("why", defect.Reason))
-			_, err = s.Repair(ctx, *defect)
-		}
+		record, stored, err := getRecord[blobRecord](tx, tableBlobs, d.String())
 		if err != nil {
-			return err
+			return nil, err
+		}
+		if stored {
+			records[d] = record
 		}
 	}
-	return nil
+	return records, nil
+}
+
+// repairStored does what checkStored does for several blobs, and reports whether it has repaired one.
+func (s *Store) repairStored(ctx context.Context, records map[digest.Digest]blobRecord) (repaired bool, err error) {
+	for d, record := range records {
+		size, err := s.blobs.Stat(ctx, d)
+		if err == nil && size == record.Size {
+			continue
+		}
+		defect, err := record.compare(d, size, err)
+		if err != nil {
+			return repaired, err
+		}
+		s.options.Log.Warn("stored content is damaged or missing", zap.Stringer("digest", d), zap.String("why", defect.Reason))
+		if _, err := s.Repair(ctx, defect); err != nil {
+			return repaired, err
+		}
+		repaired = true
+	}
+	return repaired, nil
 }

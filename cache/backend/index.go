@@ -72,10 +72,11 @@ type Compactor interface {
 // Table is the name of a table of the index.
 type Table string
 
-// Key is a key of a table.
+// Key is a key of a table, or a prefix of keys.
 type Key struct {
-	Table Table
-	Key   string
+	Table  Table
+	Key    string
+	Prefix bool // all keys that begin with Key
 }
 
 // ReadTx reads the index. Values are valid until the transaction ends and must not be changed.
@@ -89,9 +90,9 @@ type ReadTx interface {
 	// Scan yields, in byte order, the keys that begin with prefix and are greater than after, with their values. The table
 	// must not be written to during the scan.
 	Scan(t Table, prefix, after string) iter.Seq2[string, []byte]
-	// Prefetch announces keys that Get will read. An index on another machine reads all of them in one request; another
-	// one does nothing.
-	Prefetch(keys ...Key)
+	// Prefetch announces keys that Get will read, and prefixes that Scan will read from the beginning. An index on another machine reads all of them in one request; another
+	// one does not iterate over them.
+	Prefetch(keys iter.Seq[Key])
 }
 
 // WriteTx reads and writes the index. Reads return what the transaction wrote. They may also return what other functions

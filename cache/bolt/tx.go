@@ -78,7 +78,7 @@ func (t *tx) Scan(table backend.Table, prefix, after string) iter.Seq2[string, [
 }
 
 // Prefetch implements [backend.ReadTx]. The file is mapped into memory.
-func (t *tx) Prefetch(...backend.Key) {}
+func (t *tx) Prefetch(iter.Seq[backend.Key]) {}
 
 // Lock implements [backend.WriteTx]. One update runs at a time.
 func (t *tx) Lock(string) error { return nil }

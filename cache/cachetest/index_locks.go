@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -44,8 +45,8 @@ func testIndexPrefetch(t *testing.T, x indexTest) {
 		return fmt.Sprintf("%s %s %s %s", tx.Get("t", "a"), tx.Get("t", "b"), tx.Get("t", "c"), tx.Get("none", "a"))
 	}
 	announce := func(tx backend.ReadTx) {
-		tx.Prefetch()
-		tx.Prefetch(backend.Key{Table: "t", Key: "a"}, backend.Key{Table: "t", Key: "b"}, backend.Key{Table: "t", Key: "c"}, backend.Key{Table: "none", Key: "a"})
+		tx.Prefetch(slices.Values([]backend.Key{}))
+		tx.Prefetch(slices.Values([]backend.Key{{Table: "t", Key: "a"}, {Table: "t", Key: "b"}, {Table: "t", Key: "c"}, {Table: "none", Key: "a"}}))
 	}
 	err := x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
 		if err := tx.Put("t", "a", []byte("new")); err != nil {
@@ -57,6 +58,36 @@ func testIndexPrefetch(t *testing.T, x indexTest) {
 		}
 		if got, want := read(tx), "new  value of c "; got != want {
 			t.Errorf("the update reads %q, want %q", got, want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		x.put("t", fmt.Sprintf("p%02d", i))
+	}
+	scan := func(tx backend.ReadTx, prefix, after string) (n int) {
+		for range tx.Scan("t", prefix, after) {
+			n++
+		}
+		return n
+	}
+	prefixes := slices.Values([]backend.Key{{Table: "t", Key: "p", Prefix: true}, {Table: "t", Key: "p1", Prefix: true}, {Table: "t", Key: "q", Prefix: true}, {Table: "t", Key: "c"}})
+	err = x.Update(context.Background(), backend.Locks{}, func(tx backend.WriteTx) error {
+		tx.Prefetch(prefixes)
+		if p, p1, rest, q := scan(tx, "p", ""), scan(tx, "p1", ""), scan(tx, "p", "p44"), scan(tx, "q", ""); p != 50 || p1 != 10 || rest != 5 || q != 0 {
+			t.Errorf("announced scans yield %d, %d, %d and %d keys, want 50, 10, 5 and none", p, p1, rest, q)
+		}
+		return errors.Join(tx.Put("t", "q", []byte("new")), tx.Delete("t", "p10"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = x.View(context.Background(), func(tx backend.ReadTx) error {
+		tx.Prefetch(prefixes)
+		if p, p1, q := scan(tx, "p", ""), scan(tx, "p1", ""), scan(tx, "q", ""); p != 49 || p1 != 9 || q != 1 {
+			t.Errorf("announced scans of a view yield %d, %d and %d keys, want 49, 9 and 1", p, p1, q)
 		}
 		return nil
 	})
@@ -97,7 +128,7 @@ func countWithLocks(t *testing.T, handles []backend.Index) {
 				}
 				err := x.Update(context.Background(), locks, func(tx backend.WriteTx) error {
 					if worker%4 == 2 { // the keys are read in one request
-						tx.Prefetch(backend.Key{Table: "t", Key: first}, backend.Key{Table: "t", Key: "late"})
+						tx.Prefetch(slices.Values([]backend.Key{{Table: "t", Key: first}, {Table: "t", Key: "late"}}))
 					}
 					return errors.Join(count(tx, first), tx.Insert("t", "first", []byte(strconv.Itoa(worker))), tx.Lock("late"), count(tx, "late"))
 				})

@@ -1,6 +1,9 @@
 package packed
 
 import (
+	"iter"
+	"strings"
+
 	"airmirror/cache/backend"
 )
 
@@ -22,14 +25,35 @@ func (t *readTx) Get(table backend.Table, key string) []byte {
 }
 
 // Prefetch implements [backend.ReadTx].
-func (t *readTx) Prefetch(keys ...backend.Key) {
-	below := make([]backend.Key, 0, len(keys))
-	for _, k := range keys {
-		if packed := t.key(k.Table, k.Key); packed != "" {
-			below = append(below, backend.Key{Table: k.Table, Key: packed})
+func (t *readTx) Prefetch(keys iter.Seq[backend.Key]) {
+	t.tx.Prefetch(func(yield func(backend.Key) bool) {
+		for k := range keys {
+			if k.Prefix {
+				for _, below := range t.prefixes(k) {
+					if !yield(below) {
+						return
+					}
+				}
+			} else if below := t.key(k.Table, k.Key); below != "" && !yield(backend.Key{Table: k.Table, Key: below}) {
+				return
+			}
 		}
+	})
+}
+
+// prefixes returns the prefixes below that [scan.within] reads. It returns none for a scan of many repositories.
+func (t *readTx) prefixes(k backend.Key) (below []backend.Key) {
+	s := scan{readTx: t, table: k.Table, layout: t.index.layouts[k.Table], prefix: k.Key}
+	if s.layout == nil {
+		return []backend.Key{k}
 	}
-	t.tx.Prefetch(below...)
+	if s.layout[0] == Repo && strings.IndexByte(k.Key, 0) < 0 {
+		return nil
+	}
+	if from, _, found := s.bound(k.Key); found && from != "" {
+		below = append(below, backend.Key{Table: k.Table, Key: from, Prefix: true})
+	}
+	return append(below, backend.Key{Table: k.Table, Key: verbatim + k.Key, Prefix: true})
 }
 
 // key returns a key below; "" if there is no such key.

@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,7 +31,7 @@ func TestRoundTrips(t *testing.T) {
 	defer x.Close()
 	locks := backend.Locks{Shared: []string{"repository"}, Exclusive: []string{"digest"}}
 	prefetch := func(tx backend.ReadTx) {
-		tx.Prefetch(backend.Key{Table: "t", Key: "a"}, backend.Key{Table: "t", Key: "b"}, backend.Key{Table: "u", Key: "a"})
+		tx.Prefetch(slices.Values([]backend.Key{{Table: "t", Key: "a"}, {Table: "t", Key: "b"}, {Table: "u", Key: "a"}}))
 		_, _, _ = tx.Get("t", "a"), tx.Get("t", "b"), tx.Get("u", "a")
 	}
 	put := func(tx backend.WriteTx) error {

@@ -40,8 +40,24 @@ type reader struct {
 	begun  bool        // the transaction has begun
 	keep   bool        // values stay in fetched
 
-	fetched map[backend.Key][]byte // values that were read; nil for absent keys
-	err     error                  // the first failure
+	fetched map[backend.Key]found // what was read
+	err     error                 // the first failure
+}
+
+// found is what was read for a [backend.Key]: a value, or the first rows of a prefix.
+type found struct {
+	value []byte // nil if there is no such key
+	rows  []row  // up to firstPage of them
+}
+
+type row struct {
+	key   string
+	value []byte
+}
+
+func (f found) equal(other found) bool {
+	return bytes.Equal(f.value, other.value) &&
+		slices.EqualFunc(f.rows, other.rows, func(a, b row) bool { return a.key == b.key && bytes.Equal(a.value, b.value) })
 }
 
 func (r *reader) fail(err error) {
@@ -51,24 +67,24 @@ func (r *reader) fail(err error) {
 }
 
 // Prefetch implements [backend.ReadTx].
-func (r *reader) Prefetch(keys ...backend.Key) {
-	missing := make([]backend.Key, 0, len(keys))
-	for _, k := range keys {
-		if _, known := r.fetched[k]; !known && r.index.tables[k.Table] != "" && !slices.Contains(missing, k) {
-			missing = append(missing, k)
+func (r *reader) Prefetch(keys iter.Seq[backend.Key]) {
+	missing := make(map[backend.Key]bool)
+	for k := range keys {
+		if _, known := r.fetched[k]; !known && r.index.tables[k.Table] != "" {
+			missing[k] = true
 		}
 	}
 	if len(missing) > 0 {
-		r.read(missing)
+		r.read(slices.Collect(maps.Keys(missing)))
 	}
 }
 
 // Get implements [backend.ReadTx].
 func (r *reader) Get(table backend.Table, key string) []byte {
 	k := backend.Key{Table: table, Key: key}
-	value, known := r.fetched[k]
+	got, known := r.fetched[k]
 	if !known && r.index.tables[table] != "" {
-		value = r.read([]backend.Key{k})[k]
+		got = r.read([]backend.Key{k})[k]
 		if !r.keep && !r.single {
 			delete(r.fetched, k)
 		}
@@ -76,11 +92,11 @@ func (r *reader) Get(table backend.Table, key string) []byte {
 	if r.err != nil {
 		return nil
 	}
-	return value
+	return got.value
 }
 
 // read reads keys into fetched, in one round trip. A view that begins its transaction reads the earlier ones again.
-func (r *reader) read(keys []backend.Key) map[backend.Key][]byte {
+func (r *reader) read(keys []backend.Key) map[backend.Key]found {
 	if r.err != nil {
 		return nil
 	}
@@ -88,60 +104,79 @@ func (r *reader) read(keys []backend.Key) map[backend.Key][]byte {
 		keys = slices.AppendSeq(keys, maps.Keys(r.fetched))
 		r.single = false
 	}
-	values, err := r.query(r.index.selectKeys(keys))
+	got, err := r.query(keys)
 	if err != nil {
 		r.fail(err)
 		return nil
 	}
 	if r.fetched == nil {
-		r.fetched = make(map[backend.Key][]byte)
+		r.fetched = make(map[backend.Key]found)
 	}
 	for _, k := range keys {
-		if before, repeated := r.fetched[k]; repeated && !bytes.Equal(before, values[k]) {
+		if before, repeated := r.fetched[k]; repeated && !before.equal(got[k]) {
 			r.fail(errChanged)
 			return nil
 		}
-		r.fetched[k] = values[k]
+		r.fetched[k] = got[k]
 	}
-	return values
+	return got
 }
 
-// selectKeys returns a statement that reads keys of any tables.
-func (x *Index) selectKeys(keys []backend.Key) (statement, []backend.Table) {
-	byTable := make(map[backend.Table][][]byte)
-	var tables []backend.Table
-	for _, k := range keys {
-		if byTable[k.Table] == nil {
-			tables = append(tables, k.Table)
-		}
-		byTable[k.Table] = append(byTable[k.Table], []byte(k.Key))
-	}
+// query reads keys and prefixes of any tables in one statement. Each row begins with the index of its source.
+func (r *reader) query(keys []backend.Key) (map[backend.Key]found, error) {
 	var s statement
-	parts := make([]string, len(tables))
-	for i, table := range tables {
-		parts[i] = fmt.Sprintf("select %d, key, value from %s where key = any($%d::bytea[])", i, x.tables[table], i+1)
-		s.args = append(s.args, byTable[table])
+	var parts []string
+	var sources []backend.Key // without a key for the single keys of a table
+	exact := make(map[backend.Table][][]byte)
+	for _, k := range keys {
+		if k.Prefix {
+			where, args := r.index.selectPrefix(k.Table, k.Key, "", len(s.args))
+			parts = append(parts, fmt.Sprintf("(select %d, %s limit %d)", len(sources), where, firstPage))
+			s.args, sources = append(s.args, args...), append(sources, k)
+		} else {
+			exact[k.Table] = append(exact[k.Table], []byte(k.Key))
+		}
+	}
+	for table, list := range exact {
+		s.args = append(s.args, list)
+		parts = append(parts, fmt.Sprintf("select %d, key, value from %s where key = any($%d::bytea[])", len(sources), r.index.tables[table], len(s.args)))
+		sources = append(sources, backend.Key{Table: table})
 	}
 	s.sql = strings.Join(parts, " union all ")
-	return s, tables
-}
-
-// query runs a statement that yields the index of a table, a key and a value in each row.
-func (r *reader) query(s statement, tables []backend.Table) (map[backend.Key][]byte, error) {
-	found := make(map[backend.Key][]byte)
+	all := make(map[backend.Key]found)
 	err := r.run(s, func(rows pgx.Rows) error {
-		var table int
-		var key, value []byte
 		for rows.Next() {
-			if err := rows.Scan(&table, &key, &value); err != nil {
+			var source int
+			var key, value []byte
+			if err := rows.Scan(&source, &key, &value); err != nil {
 				return err
 			}
-			found[backend.Key{Table: tables[table], Key: string(key)}] = value
-			value = nil
+			k := sources[source]
+			if k.Prefix {
+				all[k] = found{rows: append(all[k].rows, row{string(key), value})}
+			} else {
+				k.Key = string(key)
+				all[k] = found{value: value}
+			}
 		}
 		return rows.Err()
 	})
-	return found, err
+	return all, err
+}
+
+// selectPrefix returns the rest of a select of the keys that begin with prefix and are greater than after, in order. Its
+// arguments follow n others.
+func (x *Index) selectPrefix(table backend.Table, prefix, after string, n int) (sql string, args []any) {
+	from, compare := prefix, ">="
+	if after >= prefix && after != "" {
+		from, compare = after, ">"
+	}
+	sql, args = fmt.Sprintf("key, value from %s where key %s $%d", x.tables[table], compare, n+1), []any{[]byte(from)}
+	if end := prefixEnd(prefix); end != nil {
+		sql += fmt.Sprintf(" and key < $%d", n+2)
+		args = append(args, end)
+	}
+	return sql + " order by key", args
 }
 
 // run runs a statement in one round trip, together with what begins the transaction.
@@ -205,50 +240,47 @@ func (r *reader) Scan(table backend.Table, prefix, after string) iter.Seq2[strin
 		if r.index.tables[table] == "" {
 			return
 		}
-		for limit := firstPage; ; limit = min(limit*4, lastPage) {
-			keys, values := r.page(table, prefix, after, limit)
-			for i, key := range keys {
-				if !yield(key, values[i]) {
+		limit := firstPage
+		page, known := r.fetched[backend.Key{Table: table, Key: prefix, Prefix: true}]
+		if !known || after != "" {
+			page.rows = r.page(table, prefix, after, limit)
+		}
+		for {
+			for _, row := range page.rows {
+				if r.err != nil || !yield(row.key, row.value) {
 					return
 				}
 			}
-			if len(keys) < limit {
+			if len(page.rows) < limit {
 				return
 			}
-			after = keys[len(keys)-1]
+			after, limit = page.rows[len(page.rows)-1].key, min(limit*4, lastPage)
+			page.rows = r.page(table, prefix, after, limit)
 		}
 	}
 }
 
-// page reads the first keys of a scan.
-func (r *reader) page(table backend.Table, prefix, after string, limit int) (keys []string, values [][]byte) {
+// page reads the first rows of a scan after a key.
+func (r *reader) page(table backend.Table, prefix, after string, limit int) (page []row) {
 	if r.err != nil || !r.beginScan() {
-		return nil, nil
+		return nil
 	}
-	s := statement{sql: "select key, value from " + r.index.tables[table] + " where key >= $1 and key > $2", args: []any{[]byte(prefix), []byte(after)}}
-	if end := prefixEnd(prefix); end != nil {
-		s.sql += " and key < $3"
-		s.args = append(s.args, end)
-	}
-	s.sql += fmt.Sprintf(" order by key limit %d", limit)
-	if after == "" {
-		s.sql = strings.Replace(s.sql, "key > $2", "key >= $2", 1)
-	}
-	err := r.run(s, func(rows pgx.Rows) error {
+	sql, args := r.index.selectPrefix(table, prefix, after, 0)
+	err := r.run(statement{fmt.Sprintf("select %s limit %d", sql, limit), args}, func(rows pgx.Rows) error {
 		for rows.Next() {
 			var key, value []byte
 			if err := rows.Scan(&key, &value); err != nil {
 				return err
 			}
-			keys, values = append(keys, string(key)), append(values, value)
+			page = append(page, row{string(key), value})
 		}
 		return rows.Err()
 	})
 	if err != nil {
 		r.fail(err)
-		return nil, nil
+		return nil
 	}
-	return keys, values
+	return page
 }
 
 // beginScan begins the transaction of a view. It repeats what the view has read without one.
