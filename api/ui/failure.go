@@ -17,6 +17,8 @@ var errNoLogin = mirror.Errorf(mirror.CodeUnsupported, "this mirror has no users
 type failure struct {
 	Code    mirror.Code
 	Message string // as the mirror wrote it
+	// Right and Repository are the right that is missing; "" for other errors, and for the mirror as a whole.
+	Right, Repository string
 	// Login says that another user may be allowed to do it.
 	Login bool
 }
@@ -39,7 +41,21 @@ func (h *Handler) fail(r *request, err error) {
 	if e := (*mirror.Error)(nil); errors.As(err, &e) && e == err {
 		message = e.Message
 	}
-	h.render(r, status, "error", nil, &failure{Code: code, Message: message, Login: isDenied(err) && r.user.CanLogin})
+	f := &failure{Code: code, Message: message, Login: isDenied(err) && r.user.CanLogin}
+	f.Right, f.Repository = missingRight(err)
+	h.render(r, status, "error", nil, f)
+}
+
+// missingRight returns the right that an error of the admin API says is missing; see [admin.MissingRight].
+func missingRight(err error) (right, repository string) {
+	e := (*mirror.Error)(nil)
+	if !errors.As(err, &e) {
+		return "", ""
+	}
+	detail, _ := e.Detail.(map[string]any) // decoded from JSON
+	right, _ = detail["right"].(string)
+	repository, _ = detail["repository"].(string)
+	return right, repository
 }
 
 // isDenied reports whether an error means that a right is missing.

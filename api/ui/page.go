@@ -2,8 +2,6 @@ package ui
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -188,21 +186,12 @@ func (h *Handler) render(r *request, status int, template string, data any, fail
 	send(r, status, body.Bytes())
 }
 
-// send sends a page, or only that it has not changed.
+// send sends a page.
 func send(r *request, status int, body []byte) {
 	header := r.w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Language", r.look.language)
 	header.Add("Vary", "Cookie, Accept-Language")
-	if status == http.StatusOK {
-		sum := sha256.Sum256(body)
-		tag := `"` + hex.EncodeToString(sum[:12]) + `"`
-		header.Set("ETag", tag)
-		if r.Header.Get("If-None-Match") == tag {
-			r.w.WriteHeader(http.StatusNotModified)
-			return
-		}
-	}
 	r.w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		_, _ = r.w.Write(body) // the client may have disconnected

@@ -170,7 +170,7 @@ func TestMissingRight(t *testing.T) {
 	}
 	c.get("").shows(t, http.StatusOK, "1<small> / 1</small>", "Log in")
 	c.access = admin.Access{User: "bob", Rights: rights{registry.Pull}}
-	c.get("system").shows(t, http.StatusForbidden, "DENIED", "bob may not administer this mirror")
+	c.get("system").shows(t, http.StatusForbidden, "DENIED", "bob may not administer this mirror", "Missing right: <strong>administer (admin)</strong>")
 	c.access = admin.Access{User: "eve", Rights: rights{}}
 	c.get("images").shows(t, http.StatusForbidden, "eve may not pull")
 }

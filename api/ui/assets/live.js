@@ -5,7 +5,7 @@ import { Idiomorph } from "./idiomorph/idiomorph.esm.js";
 const interval = Number(document.body.dataset.live || 0);
 const slowest = 30000; // milliseconds, after failures
 
-let timer, running, failures = 0, tag = "";
+let timer, running, failures = 0;
 
 // watch keeps the page current, and calls changed after it has been changed.
 export function watch(changed) {
@@ -28,15 +28,12 @@ async function load(changed) {
   const mine = running = new AbortController();
   try {
     const answer = await fetch(location.href, {
-      headers: { Accept: "text/html", ...(tag && { "If-None-Match": tag }) }, cache: "no-store", credentials: "same-origin", signal: mine.signal,
+      headers: { Accept: "text/html" }, cache: "no-store", credentials: "same-origin", signal: mine.signal,
     });
     if (answer.redirected || answer.status === 401 || answer.status === 403) return location.reload(); // the session has ended
-    if (answer.status !== 304) {
-      if (!answer.ok) throw new Error(String(answer.status));
-      tag = answer.headers.get("ETag") || "";
-      replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
-      changed();
-    }
+    if (!answer.ok) throw new Error(String(answer.status));
+    replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    changed();
     failures = 0;
     document.getElementById("stale").hidden = true;
   } catch (error) {
