@@ -75,6 +75,9 @@ func (m *fileMigration) write(ctx context.Context, index *bolt.Index, schema sch
 	log := m.options.Log
 	log.Info("migrating the index to a new form; requests are served when this is done",
 		zap.Int("from", schema.Version), zap.Int("to", schemaVersion), zap.String("file", m.path))
+	if m.options.Migrating != nil {
+		m.options.Migrating()
+	}
 	clock, err := openClock(ctx, index, m.options.Clock, zap.NewNop()) // New logs what is wrong with the clock
 	if err != nil {
 		return err

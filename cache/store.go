@@ -51,6 +51,8 @@ type Options struct {
 	SweepTime time.Duration
 	// Clock provides the time. The default is the clock of the machine.
 	Clock backend.Clock
+	// Migrating is called before an index of an older version is migrated, which can take minutes. It may be nil.
+	Migrating func()
 	// Log receives errors that no caller sees. The default discards them.
 	Log *zap.Logger
 }

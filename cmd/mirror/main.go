@@ -57,7 +57,13 @@ func run(args []string) int {
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
 	cmd := newRootCommand(args...)
-	cmd.SetOut(newPrinted(os.Stdout))
+	out := newPrinted(os.Stdout)
+	if isPipe(os.Stdout) {
+		queue := newOutputQueue(os.Stdout)
+		defer queue.flush() // a command that can still do something about the error has got it
+		out.W = queue
+	}
+	cmd.SetOut(out)
 	cmd.SetErr(newPrinted(os.Stderr))
 	understood := false
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
