@@ -146,7 +146,7 @@ func readWithoutHelm(path string) (*List, error) {
 func (l *List) annotation(text []byte) error {
 	var chart struct{ Annotations map[string]string }
 	if err := yaml.Unmarshal(text, &chart); err != nil {
-		return fmt.Errorf("Chart.yaml: %w", err)
+		return fmt.Errorf("read Chart.yaml: %w", err)
 	}
 	var images []struct{ Image string }
 	if err := yaml.Unmarshal([]byte(chart.Annotations["artifacthub.io/images"]), &images); err != nil {
