@@ -34,6 +34,8 @@ type console struct {
 	handler http.Handler
 	access  admin.Access // of all requests
 	asked   []string     // the requests to the admin API
+	// fakeExport returns the answer to an export instead of the API; nil does not.
+	fakeExport func(*http.Request) io.Reader
 }
 
 func open(t *testing.T) *console {
@@ -49,7 +51,7 @@ func open(t *testing.T) *console {
 	c.must(err)
 	jobs := service.New(c.mirror, c.store, service.Options{Transfer: transfer.New(c.mirror, c.store, transfer.Options{}), Collector: collector})
 	transport := admin.InProcess(admin.New(c.mirror, admin.Options{Version: "v1", Jobs: jobs.Jobs(), Calls: jobs.Calls(), Streams: jobs.Streams(), Storage: jobs.Storage}))
-	pages := ui.New(recorder{transport, &c.asked}, ui.Options{Sessions: c, Settings: func() (string, error) { return "offline: true # --offline", nil }})
+	pages := ui.New(recorder{transport, c}, ui.Options{Sessions: c, Settings: func() (string, error) { return "offline: true # --offline", nil }})
 	guarded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pages.ServeHTTP(w, r.WithContext(admin.WithAccess(r.Context(), c.access)))
 	})
@@ -65,11 +67,14 @@ func open(t *testing.T) *console {
 // recorder is a transport that records the requests.
 type recorder struct {
 	http.RoundTripper
-	asked *[]string
+	console *console
 }
 
 func (r recorder) RoundTrip(req *http.Request) (*http.Response, error) {
-	*r.asked = append(*r.asked, req.Method+" "+req.URL.RequestURI())
+	r.console.asked = append(r.console.asked, req.Method+" "+req.URL.RequestURI())
+	if answer := r.console.fakeExport; answer != nil && strings.HasSuffix(req.URL.Path, "/export") {
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(answer(req)), Request: req}, nil
+	}
 	return r.RoundTripper.RoundTrip(req)
 }
 

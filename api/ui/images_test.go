@@ -1,8 +1,10 @@
 package ui_test
 
 import (
+	"archive/tar"
 	"fmt"
 	"html"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -189,4 +191,48 @@ func TestPullCommandFitsContent(t *testing.T) {
 	c.pushTyped("files/model", "1", "application/vnd.oci.empty.v1+json", "application/vnd.example.model")
 	c.get("image?ref=docker.io/charts/web:0.1.0_rc1").shows(t, http.StatusOK, "helm pull oci://example.com/charts/web --version 0.1.0&#43;rc1 --plain-http", "Helm chart")
 	c.get("image?ref=docker.io/files/model:1").shows(t, http.StatusOK, "oras pull example.com/files/model:1 --plain-http", "artifact")
+}
+
+// TestExport checks that the plan is shown first, that the download is a bundle, and that an export that fails is no
+// complete answer.
+func TestExport(t *testing.T) {
+	c := open(t)
+	c.push("library/alpine", "3", true)
+	c.push("library/busybox", "1", false)
+	form := url.Values{"action": {"export"}, "ref": {"docker.io/library/alpine:3", "docker.io/library/busybox:1"}, "back": {"images"}}
+	c.post("images", form).shows(t, http.StatusOK, "The bundle has 1 image", "docker.io/library/alpine:3", "docker.io/library/busybox:1")
+	form.Set("confirm", "1")
+	a := c.post("images", form)
+	if got := a.Header.Get("Content-Disposition"); a.StatusCode != http.StatusOK || !strings.HasPrefix(got, "attachment; filename=bundle-") {
+		t.Fatalf("the download is answered with %d, %q", a.StatusCode, got)
+	}
+	files := map[string]bool{}
+	for archive := tar.NewReader(strings.NewReader(a.body)); ; {
+		header, err := archive.Next()
+		if err == io.EOF {
+			break
+		}
+		c.must(err)
+		files[header.Name] = true
+	}
+	if !files["index.json"] || !files["oci-layout"] {
+		t.Errorf("the bundle has %v", files)
+	}
+	form.Set("ref", "docker.io/library/none:1")
+	form.Del("confirm")
+	c.post("images", form).shows(t, http.StatusNotFound, "docker.io/library/none:1")
+}
+
+// TestExportThatFailsIsNoDownload breaks the stream of an export: the connection to the browser breaks as well.
+func TestExportThatFailsIsNoDownload(t *testing.T) {
+	c := open(t)
+	c.push("library/alpine", "3", true)
+	form := url.Values{"action": {"export"}, "confirm": {"1"}, "ref": {"docker.io/library/alpine:3"}}
+	c.fakeExport = func(req *http.Request) io.Reader { return strings.NewReader("\x00\x00\x00\x05bytes") } // and no empty frame
+	defer func() {
+		if recovered := recover(); recovered != http.ErrAbortHandler {
+			t.Errorf("the answer ended with %v", recovered)
+		}
+	}()
+	c.post("images", form)
 }

@@ -48,6 +48,7 @@ type outcome struct {
 	notice string
 	count  int
 	show   string // template instead of a redirect
+	sent   bool   // the action has sent the answer
 	data   any
 }
 
@@ -143,7 +144,7 @@ func (h *Handler) post(r *request) error {
 	}
 	out, err := do(r)
 	switch {
-	case err != nil:
+	case err != nil, out.sent:
 		return err
 	case out.show != "":
 		h.render(r, http.StatusOK, out.show, out.data, nil)

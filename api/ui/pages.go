@@ -12,7 +12,9 @@ const (
 func allPages() []page {
 	return []page{
 		{name: "", live: 2 * often, load: overviewPage},
-		{name: "images", live: seldom, load: imagesPage, actions: map[string]action{"pin": pin("pin"), "unpin": pin("unpin"), "delete": deleteImages}},
+		{name: "images", live: seldom, load: imagesPage, actions: map[string]action{
+			"pin": pin("pin"), "unpin": pin("unpin"), "delete": deleteImages, "export": exportImages,
+		}},
 		{name: "image", hidden: true, load: imagePage},
 		{name: "system", live: 2 * often, load: systemPage, actions: map[string]action{
 			"mode": setMode, "read-only": setReadOnly, "verify": verify, "cancel": cancelJob,
