@@ -90,6 +90,9 @@ func makeServerCert(out io.Writer, folder string, hosts []string, only bool, lif
 		name = hosts[0] // the name that was added last
 	}
 	fmt.Fprintln(out)
+	if !made.NewAuthority {
+		fmt.Fprint(out, "A running server loads it by itself, within a few seconds. Clients that trust the authority need nothing new.\n\n")
+	}
 	fmt.Fprintf(out, `Use it with:
 
   mirror serve --tls-cert-file %[1]s/server.crt --tls-key-file %[1]s/server.key
