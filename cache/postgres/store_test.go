@@ -24,3 +24,16 @@ func TestStore(t *testing.T) {
 		return s
 	})
 }
+
+func TestSharedStore(t *testing.T) {
+	cachetest.SharedStore(t, func(t *testing.T) (a, b mirror.Store) {
+		blobs, err := files.Open(t.TempDir())
+		must(t, err)
+		url := postgres.Database(t)
+		a, err = cache.New(blobs, postgres.OpenIndex(t, url), cache.Options{})
+		must(t, err)
+		b, err = cache.New(blobs, postgres.OpenIndex(t, url), cache.Options{})
+		must(t, err)
+		return a, b
+	})
+}
