@@ -25,11 +25,15 @@ type Schedule struct {
 	// policy with [Policy.MaxSize] is applied once an hour: only a survey measures the stored size.
 	Interval Age `json:"interval,omitzero" yaml:"interval"`
 	// Throttle is how long a collection pauses between two groups of requests, as a multiple of the time that the store
-	// took for the last group. Zero means 1; a negative value means no pause.
+	// took for the last group. Zero means [DefaultThrottle]; a negative value means no pause.
 	Throttle float64 `json:"throttle,omitempty" yaml:"throttle"`
 	// IgnoreLowDisk disables collections for a nearly full disk, unless [Policy.KeepFree] is set.
 	IgnoreLowDisk bool `json:"ignoreLowDisk,omitempty" yaml:"-"`
 }
+
+// DefaultThrottle lets a collection rest for a fifth of its time. Pushes meanwhile wait for transactions that delete, and
+// those are short in any case; a longer rest makes the collection longer, and hardly any request faster.
+const DefaultThrottle = 0.25
 
 const (
 	// checkInterval is how often the free space of the disk is checked.
@@ -140,7 +144,7 @@ func (c *Collector) Options() Options {
 	defer c.mu.Unlock()
 	opts := Options{Policy: c.schedule.Policy, Disk: c.disk, Throttle: c.schedule.Throttle}
 	if opts.Throttle == 0 {
-		opts.Throttle = 1
+		opts.Throttle = DefaultThrottle
 	}
 	return opts
 }

@@ -18,7 +18,7 @@ type GC struct {
 }
 
 func defaultGC() (c GC) {
-	c.Grace, c.UploadTTL, c.Throttle = gc.Age(time.Hour), gc.Age(24*time.Hour), 1
+	c.Grace, c.UploadTTL, c.Throttle = gc.Age(time.Hour), gc.Age(24*time.Hour), gc.DefaultThrottle
 	c.OnLowDisk = true
 	return c
 }
