@@ -58,9 +58,10 @@ release-snapshot: $(BIN)/clients/goreleaser $(BIN)/clients/cyclonedx-gomod ## Bu
 	PATH="$(BIN)/clients:$$PATH" goreleaser release --snapshot --clean --timeout 4h $(if $(shell $(DOCKER) buildx version 2>/dev/null),,--skip=docker)
 
 # The tests compare these files with the code; here they write them.
-docs: ## Generate what comes from the code: the page of settings, the schema, help, and man pages and completions in bin
+docs: ## Generate what comes from the code: the page of settings, the schemas, help, and man pages and completions in bin
 	go test ./cmd/mirror/config -count=1 -run 'TestSettingsPageIsCurrent|TestSchemaIsCurrent' -update
 	go test ./cmd/mirror -count=1 -run TestHelp -update
+	go test ./api/admin -count=1 -run TestOpenAPIIsCurrent -update
 	go test ./cmd/mirror -count=1 -run 'TestManPages|TestCompletionScripts' -docs $(BIN)
 
 # A package may take longer than go test's ten minutes on a machine that is slow or busy.

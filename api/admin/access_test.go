@@ -187,6 +187,7 @@ func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
 		{"GET /api/v1/tokens", "", "", readsAsAdmin},
 		{"POST /api/v1/tokens", "", `{"name":"ci","actions":["pull"],"repositories":["**"]}`, creates},
 		{"DELETE /api/v1/tokens/{name}", "/api/v1/tokens/none", "", []int{login, denied, denied, missing, denied, denied, missing, login, missing, denied, denied, denied, denied, denied}},
+		{"GET /api/v1/openapi.json", "", "", slices.Repeat([]int{ok}, len(columns))},
 		{"/", "/api/v1/other", "", slices.Repeat([]int{unknown}, len(columns))},
 		{"GET /debug/pprof/", "", "", localOnly},
 		{"GET /debug/pprof/cmdline", "", "", localOnly},

@@ -63,6 +63,7 @@ func (h *Handler) routes() []route {
 		{"GET /api/v1/jobs/{id}/events", needsAdmin, h.watchJob},
 		{"HEAD /api/v1/jobs/{id}/input", needsAdmin, h.inputOffset},
 		{"PATCH /api/v1/jobs/{id}/input", needsAdmin, h.receiveInput},
+		{"GET /api/v1/openapi.json", needsNothing, serveOpenAPI},
 		{"/", needsPull, h.unknown},
 	}
 }
