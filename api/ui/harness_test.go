@@ -36,6 +36,25 @@ type console struct {
 	asked   []string     // the requests to the admin API
 	// fakeExport returns the answer to an export instead of the API; nil does not.
 	fakeExport func(*http.Request) io.Reader
+	api        http.Handler // the admin API
+}
+
+// client returns a client of the admin API that may do everything.
+func (c *console) client() *admin.Client {
+	return admin.NewClient(admin.InProcess(admin.Local(c.api)))
+}
+
+// clientFiles implements [ui.Clients].
+type clientFiles struct{}
+
+func (clientFiles) Kinds() []string { return []string{"docker", "podman"} }
+
+func (clientFiles) Setup(kind, address string, tls bool) (ui.ClientSetup, error) {
+	scheme := "http://"
+	if tls {
+		scheme = "https://"
+	}
+	return ui.ClientSetup{Files: []ui.ClientFile{{Path: "/etc/" + kind, Text: kind + " for " + scheme + address}}, Then: "restart", Notes: []string{"note"}}, nil
 }
 
 func open(t *testing.T) *console {
@@ -50,8 +69,9 @@ func open(t *testing.T) *console {
 	collector, err := gc.NewCollector(t.Context(), c.store, c.mirror, gc.CollectorOptions{Schedule: gc.Schedule{Policy: gc.Policy{Grace: -1}}})
 	c.must(err)
 	jobs := service.New(c.mirror, c.store, service.Options{Transfer: transfer.New(c.mirror, c.store, transfer.Options{}), Collector: collector})
-	transport := admin.InProcess(admin.New(c.mirror, admin.Options{Version: "v1", Jobs: jobs.Jobs(), Calls: jobs.Calls(), Streams: jobs.Streams(), Storage: jobs.Storage}))
-	pages := ui.New(recorder{transport, c}, ui.Options{Sessions: c, Settings: func() (string, error) { return "offline: true # --offline", nil }})
+	c.api = admin.New(c.mirror, admin.Options{Version: "v1", Jobs: jobs.Jobs(), Calls: jobs.Calls(), Streams: jobs.Streams(), Storage: jobs.Storage})
+	transport := admin.InProcess(c.api)
+	pages := ui.New(recorder{transport, c}, ui.Options{Sessions: c, Clients: clientFiles{}, Settings: func() (string, error) { return "offline: true # --offline", nil }})
 	guarded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pages.ServeHTTP(w, r.WithContext(admin.WithAccess(r.Context(), c.access)))
 	})

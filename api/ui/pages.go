@@ -16,9 +16,13 @@ func allPages() []page {
 			"pin": pin("pin"), "unpin": pin("unpin"), "delete": deleteImages, "export": exportImages,
 		}},
 		{name: "image", hidden: true, load: imagePage},
+		{name: "wants", live: often, load: wantsPage, actions: map[string]action{"fetch": fetchWants, "dismiss": dismissWants}},
+		{name: "space", load: spacePage, actions: map[string]action{"plan": planCollection, "collect": collect}},
+		{name: "clients", load: clientsPage},
 		{name: "system", live: 2 * often, load: systemPage, actions: map[string]action{
 			"mode": setMode, "read-only": setReadOnly, "verify": verify, "cancel": cancelJob,
 		}},
+		{name: "wants.json", hidden: true, serve: serveWants},
 		{name: "login", hidden: true, load: loginPage, actions: map[string]action{"login": login, "logout": logout}},
 		{name: "preferences", hidden: true, serve: goHome, actions: map[string]action{"set": setPreferences}},
 	}

@@ -38,6 +38,8 @@ type Options struct {
 	Sessions Sessions
 	// Settings returns the settings in effect for the users that may administer the mirror; nil shows none.
 	Settings func() (string, error)
+	// Clients generates the files that configure clients; nil shows none.
+	Clients Clients
 	// Log receives errors that are no fault of the client; nil logs nothing.
 	Log *zap.Logger
 }

@@ -7,6 +7,7 @@ import (
 	"airmirror/api/admin"
 	"airmirror/api/auth"
 	"airmirror/api/ui"
+	"airmirror/cmd/mirror/clients"
 	"airmirror/cmd/mirror/config"
 	"airmirror/mirror"
 )
@@ -16,7 +17,7 @@ func (s *server) withConsole(next http.Handler) http.Handler {
 	if !s.places.console.enabled {
 		return next
 	}
-	guarded := s.guard.API(ui.New(admin.InProcess(s.api), ui.Options{Sessions: s.guard, Settings: s.showSettings, Log: s.log}))
+	guarded := s.guard.API(ui.New(admin.InProcess(s.api), ui.Options{Sessions: s.guard, Settings: s.showSettings, Clients: clientFiles{s}, Log: s.log}))
 	if s.places.console.listener == nil {
 		return ui.Route(guarded, next)
 	}
@@ -54,4 +55,28 @@ func (s *server) consoleLink() (admin.ConsoleLink, error) {
 	secret, err := s.guard.NewLink()
 	link.URL, link.ValidFor = link.URL+"login?link="+secret, int(auth.LinkLifetime.Seconds())
 	return link, err
+}
+
+// clientFiles generates the files of 'mirror client' for the console. It implements [ui.Clients].
+type clientFiles struct{ *server }
+
+// Kinds returns the kinds of clients.
+func (clientFiles) Kinds() []string { return clients.Kinds }
+
+// Setup returns the files for a kind of client.
+func (c clientFiles) Setup(kind, address string, tls bool) (ui.ClientSetup, error) {
+	settings := c.current()
+	m := clients.Mirror{Host: address, TLS: tls, Upstreams: settings.Hosts(), NoFallback: c.Proxy.Mode() == mirror.Offline}
+	found, err := clients.For(kind, m)
+	if err != nil {
+		return ui.ClientSetup{}, err
+	}
+	setup := ui.ClientSetup{Then: found.Then, Notes: found.Notes}
+	for _, file := range found.Files {
+		setup.Files = append(setup.Files, ui.ClientFile{Path: file.Path, Text: file.Text, Copy: file.Copy})
+	}
+	if settings.Auth.NeedsLogin() {
+		setup.Notes = append(setup.Notes, "This mirror requires a login: 'mirror client "+kind+" --user NAME' adds it to the files.")
+	}
+	return setup, nil
 }
