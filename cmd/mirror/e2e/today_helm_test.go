@@ -3,11 +3,13 @@
 package e2e_test
 
 import (
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
-// TestTodayHelm: charts are pushed after a login, and pulled without one.
+// TestTodayHelm: charts are pushed after a login, and pulled without one. A sync reads their images.
 func TestTodayHelm(t *testing.T) {
 	byScheme(t, func(t *testing.T, tls bool) {
 		bin := today(t, true, "helm")
@@ -30,6 +32,12 @@ func TestTodayHelm(t *testing.T) {
 		run(t, environment(t), helm("pull", charts+"/app", "--version", "0.1.0", "--destination", pulled)...)
 		if readFile(t, filepath.Join(pulled, "app-0.1.0.tgz")) != readFile(t, chart) {
 			t.Error("the chart that was pulled is another one")
+		}
+		for _, file := range []string{filepath.Join(dir, "app"), chart, charts + "/app:0.1.0"} {
+			r := try(t, append(environment(t), "PATH="+bin+":"+os.Getenv("PATH")), mirrorBin, "sync", "--data", mirror.data, "--file", file, "--kube-version", "1.33")
+			if want := file + ": read as a Helm chart: 2 images"; r.code != 6 || !strings.Contains(r.stderr, want) || !strings.Contains(r.stdout, "library/nginx:") {
+				t.Errorf("sync --file %s: exit code %d\n%s%s\nwant 6, as the images are not stored, and %q", file, r.code, r.stdout, r.stderr, want)
+			}
 		}
 	})
 }
