@@ -23,6 +23,7 @@ type inputs struct {
 	files []string
 	chart imagelist.ChartOptions
 
+	hasChart   bool // a file is a chart, or names one
 	images     []string
 	ids        int // image IDs, which are skipped
 	selections []inputSelection
@@ -81,6 +82,9 @@ func (in *inputs) load(ctx context.Context, stdin io.Reader, others bool) error 
 			return &exitError{exitUsage, err}
 		}
 	}
+	if (len(in.chart.Values) > 0 || in.chart.KubeVersion != "") && !in.hasChart {
+		return &exitError{exitUsage, errors.New("--values and --kube-version apply to Helm charts, and no --file is one or names one")}
+	}
 	if len(in.files) > 0 && in.none() && !others {
 		return &exitError{exitUsage, in.errNone()}
 	}
@@ -104,6 +108,7 @@ func (in *inputs) file(ctx context.Context, file string, stdin io.Reader) error 
 	switch scheme, _, _ := strings.Cut(file, "://"); scheme {
 	case file:
 	case "oci":
+		in.hasChart = true
 		in.charts = append(in.charts, inputChart{reference: file, options: in.chart})
 		return nil
 	default:
@@ -124,6 +129,7 @@ func (in *inputs) file(ctx context.Context, file string, stdin io.Reader) error 
 	case info.IsDir() && !imagelist.IsChart(file):
 		return fmt.Errorf("%s is a folder without a Chart.yaml: give a file in it, or its kustomization with: kustomize build %s | mirror sync --file -", file, file)
 	case info.IsDir() || info.Mode().IsRegular() && imagelist.IsChart(file): // a pipe can be read only once
+		in.hasChart = true
 		list, err := imagelist.ReadChart(ctx, file, in.chart)
 		if err != nil {
 			return fmt.Errorf("read %s: %w", file, err)
@@ -166,6 +172,7 @@ func (in *inputs) parse(ctx context.Context, file string, r io.Reader) error {
 		return fmt.Errorf("read %s: %w", file, err)
 	}
 	for _, chart := range list.Charts {
+		in.hasChart = true
 		in.localChart(ctx, file, chart)
 	}
 	return nil
