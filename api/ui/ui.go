@@ -88,7 +88,7 @@ func Route(console, next http.Handler) http.Handler {
 
 // ServeHTTP serves a page or a file of the console. The path begins with [Path].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	setHeaders(w.Header())
+	setHeaders(w.Header(), isSecure(r))
 	name := strings.TrimPrefix(r.URL.Path, Path)
 	if file, ok := strings.CutPrefix(name, "assets/"); ok {
 		serveAsset(w, r, file)
@@ -100,13 +100,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // policy allows a page nothing but its own files. Forms are sent only to the console.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-func setHeaders(header http.Header) {
+func setHeaders(header http.Header, secure bool) {
 	header.Set("Content-Security-Policy", policy)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-Frame-Options", "DENY")
 	// With "no-referrer", browsers send "Origin: null" with forms, which looks like a page of another site.
 	header.Set("Referrer-Policy", "same-origin")
-	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	if secure { // without TLS, browsers ignore it and report an error
+		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	}
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	header.Set("Cache-Control", "no-store")
 }

@@ -28,7 +28,7 @@ func startNginx(t *testing.T, m *mirror) string {
 		t.Fatalf("make a certificate: %v\n%s", err, out)
 	}
 	config := filepath.Join(dir, "nginx.conf")
-	must(t, os.WriteFile(config, []byte(fmt.Sprintf(`daemon off; pid %[1]s/pid; error_log stderr; master_process off;
+	must(t, os.WriteFile(config, []byte(fmt.Sprintf(`daemon off; pid %[1]s/pid; error_log stderr; user root; master_process off;
 events {}
 http {
     access_log off; client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
