@@ -94,7 +94,7 @@ func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
 	tokens, err := auth.OpenTokens(t.Context(), store, zap.NewNop())
 	must(t, err)
 	opts := accessOptions()
-	opts.Tokens = tokens
+	opts.Tokens, opts.Access = tokens, newGuard(t, nil, rules)
 	handler := admin.New(m, opts)
 	token := func(name, repository string, right registry.Action) sender {
 		created, err := tokens.CreateToken(t.Context(), admin.TokenRequest{Name: name, Actions: []registry.Action{right}, Repositories: []string{repository}}, "")
@@ -184,6 +184,8 @@ func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
 		{"PATCH /api/v1/jobs/{id}/input", "/api/v1/jobs/absent/input", "", absent(administers)},
 		{"POST /api/v1/streams/{name}", "/api/v1/streams/backup", "null", administers},
 		{"POST /api/v1/console-link", "", "{}", localOnly},
+		{"GET /api/v1/access", "", "", readsAsAdmin},
+		{"GET /api/v1/access/check", "", "", readsAsAdmin},
 		{"GET /api/v1/tokens", "", "", readsAsAdmin},
 		{"POST /api/v1/tokens", "", `{"name":"ci","actions":["pull"],"repositories":["**"]}`, creates},
 		{"DELETE /api/v1/tokens/{name}", "/api/v1/tokens/none", "", []int{login, denied, denied, missing, denied, denied, missing, login, missing, denied, denied, denied, denied, denied}},

@@ -50,6 +50,8 @@ type Options struct {
 	OnChange func(Change)
 	// ConsoleLink returns an address of the web console that logs in; nil if there is no server.
 	ConsoleLink func() (ConsoleLink, error)
+	// Access knows who may do what; nil if there is no server.
+	Access AccessControl
 	// Tokens keeps the API tokens; nil if there are none.
 	Tokens TokenStore
 	// Jobs, Calls and Streams are available under their names. A call is short work of the type of a job: it ends with its

@@ -57,8 +57,11 @@ var operations = map[string]operation{
 	"GET /api/v1/transfers":      {summary: "Running downloads, and images that are completed in the background", answer: mirror.Transfers{}},
 	"GET /api/v1/wants":          {summary: "What clients requested and could not get", answer: []mirror.Want{}},
 	"POST /api/v1/wants/forget":  {summary: "Delete wants", request: admin.ForgetRequest{}, answer: admin.ForgetResult{}},
-	"GET /api/v1/tokens":         {summary: "The API tokens", answer: []admin.Token{}},
-	"POST /api/v1/tokens":        {summary: "Create an API token. The secret is in the answer only", request: admin.TokenRequest{}, answer: admin.NewToken{}},
+	"GET /api/v1/access":         {summary: "Users, and the rules that say who may do what", answer: admin.AccessRules{}},
+	"GET /api/v1/access/check": {summary: "Whether a client may perform an action in a repository", answer: admin.AccessAnswer{},
+		query: []string{"user", "a user, token: and the name of an API token, or nothing for an anonymous client", "action", "pull, push, delete or admin", "repository", "nothing for the mirror as a whole"}},
+	"GET /api/v1/tokens":  {summary: "The API tokens", answer: []admin.Token{}},
+	"POST /api/v1/tokens": {summary: "Create an API token. The secret is in the answer only", request: admin.TokenRequest{}, answer: admin.NewToken{}},
 	"DELETE /api/v1/tokens/{name}": {
 		summary: "Revoke an API token", answer: struct{}{},
 	},

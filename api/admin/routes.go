@@ -53,6 +53,8 @@ func (h *Handler) routes() []route {
 		{"POST /api/v1/calls/{name}", needsByName, h.serveCall},
 		{"POST /api/v1/streams/{name}", needsByName, h.serveStream},
 		{"POST /api/v1/console-link", needsLocal, h.consoleLink},
+		{"GET /api/v1/access", needsAdmin, h.accessRules},
+		{"GET /api/v1/access/check", needsAdmin, h.accessCheck},
 		{"GET /api/v1/tokens", needsAdmin, h.tokens},
 		{"POST /api/v1/tokens", needsAdmin, h.createToken},
 		{"DELETE /api/v1/tokens/{name}", needsAdmin, h.revokeToken},

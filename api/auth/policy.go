@@ -27,6 +27,7 @@ type policy struct {
 	issuer   *verifier // nil if no issuer is trusted
 	tokens   *Tokens   // nil if there are no API tokens
 	rules    rules
+	groups   map[string][]string
 	// defaultRules means that neither rules nor AnonymousPush are configured: this machine has all rights as long as
 	// there are no users.
 	defaultRules bool
@@ -43,7 +44,7 @@ func newPolicy(opts Options, kept *shared, old *policy) (p *policy, err error) {
 		opts.Log = zap.NewNop()
 	}
 	p = &policy{
-		shared: kept, names: opts.Names, log: opts.Log, certs: opts.Certificates, url: opts.URL, tokens: opts.Tokens, loopback: !opts.NoLoopback,
+		shared: kept, names: opts.Names, log: opts.Log, certs: opts.Certificates, url: opts.URL, tokens: opts.Tokens, groups: opts.Groups, loopback: !opts.NoLoopback,
 		checkPeer:    opts.CheckPeer,
 		defaultRules: len(opts.Rules) == 0 && !opts.AnonymousPush,
 	}

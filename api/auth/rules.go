@@ -37,7 +37,8 @@ func Actions() []registry.Action {
 // rules is the compiled form of all rules.
 type rules struct {
 	all        []rule
-	configured int // how many of them come from the options
+	given      []Rule // those that all was compiled from
+	configured int    // how many of them come from the options
 }
 
 type rule struct {
@@ -67,7 +68,7 @@ func compile(opts Options) (rules, error) {
 			}
 		}
 	}
-	all := rules{configured: len(opts.Rules)}
+	all := rules{given: given, configured: len(opts.Rules)}
 	for i, r := range given {
 		compiled, err := r.compile(opts)
 		if err != nil {

@@ -47,7 +47,7 @@ func (s *server) newAPI() *admin.Handler {
 	this := &admin.Server{
 		PID: os.Getpid(), Address: s.listener.Addr().String(), TLS: s.settings.TLS.Enabled(), Started: time.Now().UTC().Truncate(time.Second),
 	}
-	return s.admin(admin.Options{Server: this, Details: s.details, Reload: s.reloader.reload, ConsoleLink: s.consoleLink, Log: s.log})
+	return s.admin(admin.Options{Server: this, Details: s.details, Reload: s.reloader.reload, ConsoleLink: s.consoleLink, Access: s.guard, Log: s.log})
 }
 
 // details returns what a status says of the server besides the mirror.
