@@ -78,7 +78,7 @@ func (c *Client) WatchJob(ctx context.Context, id string, after int64, each func
 // when the job has read body, or has ended.
 func (c *Client) SendInput(ctx context.Context, id string, offset int64, body io.Reader, whole bool) (job JobStatus, err error) {
 	sent := newRequestBody(nil, body)
-	defer sent.Close()
+	defer sent.stop() // the caller may use body afterwards
 	job, err = c.sendInput(ctx, id, offset, sent, whole)
 	return job, sent.cause(ctx, err)
 }

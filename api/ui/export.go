@@ -35,7 +35,7 @@ func exportImages(r *request) (outcome, error) {
 	}
 	req := exportRequest{Images: names, SkipMissing: true, Referrers: true}
 	if r.PostFormValue("confirm") != "" {
-		return outcome{sent: true}, sendBundle(r, req)
+		return outcome{sent: true}, sendBundle(r, "bundle", req)
 	}
 	d := exportPlan{Names: names, Back: backOf(r.PostFormValue("back"))}
 	err = r.admin.Call(r.Context(), "export-plan", req, nil, func(e admin.Event) error {
@@ -56,8 +56,8 @@ func exportImages(r *request) (outcome, error) {
 
 // sendBundle sends a bundle as a file. If it fails within, the connection breaks, so that the browser reports a failed
 // download instead of keeping a part of a bundle.
-func sendBundle(r *request, req exportRequest) error {
-	file := &download{w: r.w, name: "bundle-" + time.Now().UTC().Format("20060102-150405") + ".tar"}
+func sendBundle(r *request, name string, req any) error {
+	file := &download{w: r.w, name: name + "-" + time.Now().UTC().Format("20060102-150405") + ".tar"}
 	_, err := r.admin.Stream(r.Context(), "export", req, nil, file)
 	if err != nil && file.began {
 		panic(http.ErrAbortHandler)

@@ -69,7 +69,11 @@ func open(t *testing.T) *console {
 	collector, err := gc.NewCollector(t.Context(), c.store, c.mirror, gc.CollectorOptions{Schedule: gc.Schedule{Policy: gc.Policy{Grace: -1}}})
 	c.must(err)
 	jobs := service.New(c.mirror, c.store, service.Options{Transfer: transfer.New(c.mirror, c.store, transfer.Options{}), Collector: collector})
-	c.api = admin.New(c.mirror, admin.Options{Version: "v1", Jobs: jobs.Jobs(), Calls: jobs.Calls(), Streams: jobs.Streams(), Storage: jobs.Storage})
+	handler := admin.New(c.mirror, admin.Options{
+		Version: "v1", Jobs: jobs.Jobs(), Calls: jobs.Calls(), Streams: jobs.Streams(), Storage: jobs.Storage,
+		Detail: func(_ string, request json.RawMessage) json.RawMessage { return request },
+	})
+	c.api = handler
 	transport := admin.InProcess(c.api)
 	pages := ui.New(recorder{transport, c}, ui.Options{Sessions: c, Clients: clientFiles{}, Settings: func() (string, error) { return "offline: true # --offline", nil }})
 	guarded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -77,6 +81,7 @@ func open(t *testing.T) *console {
 	})
 	c.handler = ui.Route(guarded, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "registry") }))
 	t.Cleanup(func() {
+		c.must(handler.Close(context.Background()))
 		transport.Wait()
 		c.must(c.mirror.Close(context.Background()))
 		c.must(c.store.Close())

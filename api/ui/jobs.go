@@ -19,23 +19,30 @@ func listJobs(r *request, runningOnly bool) ([]jobRow, error) {
 	jobs, err := r.admin.Jobs(r.Context())
 	var running, ended []jobRow
 	for _, job := range jobs {
-		row := jobRow{JobStatus: job, Kind: "off"}
-		switch job.State {
-		case admin.JobRunning:
-			row.Kind, row.Running = "ok", true
+		if row := rowOf(job); row.Running {
 			running = append(running, row)
-			continue
-		case admin.JobFailed:
-			row.Kind = "bad"
-		case admin.JobCanceled:
-			row.Kind = "warn"
+		} else {
+			ended = append(ended, row)
 		}
-		ended = append(ended, row)
 	}
 	if !runningOnly {
 		running = append(running, ended...)
 	}
 	return running[:min(len(running), maxJobs)], err
+}
+
+// rowOf returns a job as pages show it.
+func rowOf(job admin.JobStatus) jobRow {
+	row := jobRow{JobStatus: job, Kind: "off"}
+	switch job.State {
+	case admin.JobRunning:
+		row.Kind, row.Running = "ok", true
+	case admin.JobFailed:
+		row.Kind = "bad"
+	case admin.JobCanceled:
+		row.Kind = "warn"
+	}
+	return row
 }
 
 // verify starts a verification, which goes on when the page is closed.

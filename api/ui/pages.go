@@ -17,6 +17,9 @@ func allPages() []page {
 		}},
 		{name: "image", hidden: true, load: imagePage},
 		{name: "wants", live: often, load: wantsPage, actions: map[string]action{"fetch": fetchWants, "dismiss": dismissWants}},
+		{name: "transfer", live: often, load: transferPage, actions: map[string]action{
+			"import": importForm, "start": startUpload, "send": sendUpload, "plan": planExport, "download": downloadExport,
+		}},
 		{name: "space", load: spacePage, actions: map[string]action{"plan": planCollection, "collect": collect}},
 		{name: "clients", load: clientsPage},
 		{name: "system", live: 2 * often, load: systemPage, actions: map[string]action{

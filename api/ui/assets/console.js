@@ -1,6 +1,8 @@
 // What a browser adds to the pages of the console. Every page works without it.
 import { watch } from "./live.js";
 import { enhance } from "./forms.js";
+import { upload } from "./upload.js";
 
-enhance(document);
-watch(() => enhance(document));
+const ready = () => { enhance(document); upload(document); };
+ready();
+watch(ready);

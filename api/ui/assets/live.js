@@ -54,7 +54,7 @@ function replace(page) {
     then.querySelectorAll("[role=status].ok").forEach((notice) => notice.remove());
     Idiomorph.morph(now, then, {
       ignoreActiveValue: true, restoreFocus: true,
-      callbacks: { beforeAttributeUpdated: (name, node) => !(keep.has(name) && /^(INPUT|SELECT|OPTION|TEXTAREA|DETAILS)$/.test(node.tagName) && node.type !== "hidden") },
+      callbacks: { beforeNodeMorphed: (node) => !node.sending, beforeAttributeUpdated: (name, node) => !(keep.has(name) && /^(INPUT|SELECT|OPTION|TEXTAREA|DETAILS)$/.test(node.tagName) && node.type !== "hidden") },
     });
   }
 }

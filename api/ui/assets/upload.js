@@ -1,0 +1,76 @@
+// Sends the files of an import in pieces, which can continue after the connection broke. The import ends without the page.
+const piece = 8 << 20; // bytes
+const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
+
+export function upload(root) {
+  root.querySelectorAll("form[data-upload]").forEach((form) => {
+    if (form.ready) return;
+    form.ready = true;
+    const input = form.querySelector("input[type=file]");
+    form.addEventListener("dragover", (event) => event.preventDefault());
+    form.addEventListener("drop", (event) => { event.preventDefault(); input.files = event.dataTransfer.files; });
+    form.addEventListener("submit", (event) => {
+      if (!input.files.length) return;
+      event.preventDefault();
+      if (form.sending) return;
+      form.sending = true;
+      sendAll(form, event.submitter, [...input.files].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true })));
+    });
+  });
+}
+
+async function sendAll(form, button, files) {
+  const out = form.querySelector("[data-progress]"), bar = form.querySelector("progress");
+  const options = new URLSearchParams();
+  form.querySelectorAll("input:not([type=file])").forEach((field) => {
+    if (field.type !== "checkbox" || field.checked) options.set(field.name, field.value);
+  });
+  if (button?.name) options.set(button.name, button.value);
+  form.querySelectorAll("button").forEach((one) => { one.disabled = true; });
+  bar.hidden = false;
+  let job;
+  try {
+    for (const file of files) {
+      out.textContent = file.name;
+      options.set("name", file.name);
+      options.set("size", file.size);
+      options.set("action", "start");
+      job = await ask("transfer", { body: options.toString(), headers: { "Content-Type": "application/x-www-form-urlencoded" } });
+      job = await send(job, file, (sent) => { bar.max = file.size; bar.value = sent; });
+      while (job.state === "running") { await pause(500); job = await ask(`transfer?action=send&job=${job.id}`, {}); }
+      if (job.state !== "succeeded") break;
+    }
+    location.href = `transfer?job=${job.id}`;
+  } catch (error) {
+    out.textContent = error.message;
+    form.sending = false;
+    form.querySelectorAll("button").forEach((one) => { one.disabled = false; });
+  }
+}
+
+// send sends a file from where the job has stopped reading. It goes on for ten minutes without a connection, as the mirror does.
+async function send(job, file, show) {
+  let since = Date.now();
+  while (job.state === "running" && !job.input.complete) {
+    const at = job.input.offset, end = Math.min(at + piece, file.size);
+    try {
+      job = await ask(`transfer?action=send&job=${job.id}&offset=${at}&last=${end === file.size ? 1 : 0}`, { body: file.slice(at, end), headers: { "Content-Type": "application/octet-stream" } });
+      since = Date.now();
+    } catch (error) {
+      if (error.final || Date.now() - since > 600000) throw error;
+      await pause(2000);
+      job = await ask(`transfer?action=send&job=${job.id}`, {}).catch(() => job);
+    }
+    show(job.input.offset);
+  }
+  return job;
+}
+
+async function ask(address, options) {
+  const answer = await fetch(address, { method: "POST", credentials: "same-origin", ...options });
+  if (answer.ok) return answer.json();
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const error = new Error(page.querySelector(".failure [lang=en]")?.textContent || String(answer.status));
+  error.final = answer.status >= 400 && answer.status < 500 && answer.status !== 409 && answer.status !== 416;
+  throw error;
+}
