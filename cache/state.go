@@ -9,32 +9,56 @@ import (
 )
 
 // State implements [mirror.StateStore].
-func (s *Store) State(ctx context.Context, kind string) (map[string][]byte, error) {
-	values := make(map[string][]byte)
-	err := s.index.View(ctx, func(tx backend.ReadTx) error {
-		for k, value := range tx.Scan(tableState, prefix(kind), "") {
-			values[strings.TrimPrefix(k, prefix(kind))] = bytes.Clone(value)
-		}
+func (s *Store) State(ctx context.Context, kind string) (records map[string][]byte, err error) {
+	err = s.index.View(ctx, func(tx backend.ReadTx) error {
+		records = readState(tx, kind)
 		return nil
 	})
-	return values, explain(err, "read state of kind %s", kind)
+	return records, explain(err, "read state of kind %s", kind)
 }
 
 // SetState implements [mirror.StateStore].
-func (s *Store) SetState(ctx context.Context, kind string, values map[string][]byte) error {
-	err := s.index.Update(ctx, backend.Locks{Exclusive: []string{lockedState(kind)}}, func(tx backend.WriteTx) error {
-		for k, value := range values {
-			if value == nil {
-				if err := tx.Delete(tableState, key(kind, k)); err != nil {
-					return err
-				}
-				continue
-			}
-			if err := tx.Put(tableState, key(kind, k), value); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+func (s *Store) SetState(ctx context.Context, kind string, records map[string][]byte) error {
+	err := s.index.Update(ctx, stateLocks(kind), func(tx backend.WriteTx) error { return writeState(tx, kind, records) })
 	return explain(err, "write state of kind %s", kind)
+}
+
+// ChangeState implements [mirror.StateStore].
+func (s *Store) ChangeState(ctx context.Context, kind string, change func(records map[string][]byte) (map[string][]byte, error)) error {
+	err := s.index.Update(ctx, stateLocks(kind), func(tx backend.WriteTx) error {
+		records, err := change(readState(tx, kind))
+		if err != nil {
+			return err
+		}
+		return writeState(tx, kind, records)
+	})
+	return explain(err, "change state of kind %s", kind)
+}
+
+func stateLocks(kind string) backend.Locks {
+	return backend.Locks{Exclusive: []string{lockedState(kind)}}
+}
+
+func readState(tx backend.ReadTx, kind string) map[string][]byte {
+	records := make(map[string][]byte)
+	for k, value := range tx.Scan(tableState, prefix(kind), "") {
+		records[strings.TrimPrefix(k, prefix(kind))] = bytes.Clone(value)
+	}
+	return records
+}
+
+// writeState writes records; a nil value deletes one.
+func writeState(tx backend.WriteTx, kind string, records map[string][]byte) error {
+	for k, value := range records {
+		var err error
+		if value == nil {
+			err = tx.Delete(tableState, key(kind, k))
+		} else {
+			err = tx.Put(tableState, key(kind, k), value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -14,6 +14,10 @@ type StateStore interface {
 	State(ctx context.Context, kind string) (map[string][]byte, error)
 	// SetState writes records of a kind in one transaction. A nil value deletes a record.
 	SetState(ctx context.Context, kind string, records map[string][]byte) error
+	// ChangeState calls change with all records of a kind, and writes the records that it returns like SetState, in one
+	// transaction: no other change of the kind comes in between. change may be called more than once, and must have no
+	// effects except on variables that it resets each time. If it fails, ChangeState returns its error and writes nothing.
+	ChangeState(ctx context.Context, kind string, change func(records map[string][]byte) (map[string][]byte, error)) error
 }
 
 // PinState is the kind of the records that are pins, see [StateStore]. The key is a [Ref.String]. A pinned tag protects

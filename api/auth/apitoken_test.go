@@ -34,6 +34,10 @@ func (s *states) State(_ context.Context, kind string) (map[string][]byte, error
 	return maps.Clone(s.all[kind]), s.broken
 }
 
+func (s *states) ChangeState(context.Context, string, func(map[string][]byte) (map[string][]byte, error)) error {
+	return errors.ErrUnsupported
+}
+
 func (s *states) SetState(_ context.Context, kind string, records map[string][]byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

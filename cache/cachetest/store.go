@@ -40,6 +40,7 @@ func Store(t *testing.T, open func(t *testing.T) mirror.Store) {
 		{"Expire", storeExpireTests},
 		{"Check", storeCheckTests},
 		{"Owned", storeOwnedTests},
+		{"State", storeStateTests},
 	}
 	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {

@@ -29,24 +29,25 @@ type pinRecord struct {
 // Pin pins references. A reference that is pinned already does not change. If one is not stored, nothing is pinned, and the
 // error is a [mirror.CodeManifestUnknown].
 func (p *pins) Pin(ctx context.Context, refs ...mirror.Ref) error {
-	pins, err := p.store.State(ctx, mirror.PinState)
-	if err != nil {
-		return fmt.Errorf("read pins: %w", err)
-	}
 	record, err := json.Marshal(pinRecord{time.Now().UTC().Truncate(time.Second)})
 	if err != nil {
 		return err
 	}
-	records, undo := make(map[string][]byte), make(map[string][]byte)
-	for _, ref := range refs {
-		if _, pinned := pins[ref.String()]; !pinned {
-			records[ref.String()], undo[ref.String()] = record, nil
-		}
-	}
 	if err := p.checkStored(ctx, refs); err != nil {
 		return err
 	}
-	if err := p.store.SetState(ctx, mirror.PinState, records); err != nil {
+	var undo map[string][]byte
+	err = p.store.ChangeState(ctx, mirror.PinState, func(pins map[string][]byte) (map[string][]byte, error) {
+		records := make(map[string][]byte)
+		undo = make(map[string][]byte)
+		for _, ref := range refs {
+			if _, pinned := pins[ref.String()]; !pinned {
+				records[ref.String()], undo[ref.String()] = record, nil
+			}
+		}
+		return records, nil
+	})
+	if err != nil {
 		return fmt.Errorf("pin: %w", err)
 	}
 	// The collector may have deleted a reference before the pins were written.
@@ -61,21 +62,20 @@ func (p *pins) Pin(ctx context.Context, refs ...mirror.Ref) error {
 
 // Unpin removes pins. If a reference is not pinned, no pin is removed, and the error is a [mirror.CodeManifestUnknown].
 func (p *pins) Unpin(ctx context.Context, refs ...mirror.Ref) error {
-	pins, err := p.store.State(ctx, mirror.PinState)
-	if err != nil {
-		return fmt.Errorf("read pins: %w", err)
-	}
-	records := make(map[string][]byte)
-	for _, ref := range refs {
-		if _, pinned := pins[ref.String()]; !pinned {
-			return mirror.Errorf(mirror.CodeManifestUnknown, "%s is not pinned", ref)
+	err := p.store.ChangeState(ctx, mirror.PinState, func(pins map[string][]byte) (map[string][]byte, error) {
+		records := make(map[string][]byte)
+		for _, ref := range refs {
+			if _, pinned := pins[ref.String()]; !pinned {
+				return nil, mirror.Errorf(mirror.CodeManifestUnknown, "%s is not pinned", ref)
+			}
+			records[ref.String()] = nil
 		}
-		records[ref.String()] = nil
-	}
-	if err := p.store.SetState(ctx, mirror.PinState, records); err != nil {
+		return records, nil
+	})
+	if err != nil && mirror.CodeOf(err) != mirror.CodeManifestUnknown {
 		return fmt.Errorf("unpin: %w", err)
 	}
-	return nil
+	return err
 }
 
 // Pins lists the pins in the order of their references.

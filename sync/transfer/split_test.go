@@ -157,6 +157,13 @@ func (m *mortal) SetState(ctx context.Context, kind string, notes map[string][]b
 	return m.Store.SetState(ctx, kind, notes)
 }
 
+func (m *mortal) ChangeState(ctx context.Context, kind string, change func(map[string][]byte) (map[string][]byte, error)) error {
+	if err := m.step(); err != nil {
+		return err
+	}
+	return m.Store.ChangeState(ctx, kind, change)
+}
+
 func (m *mortal) ExpireUpload(ctx context.Context, id string, idle time.Time) (bool, error) {
 	if err := m.step(); err != nil {
 		return false, err

@@ -109,8 +109,14 @@ func (svc *Service) identify(ctx context.Context) (string, error) {
 	}
 	identity := string(states[identityKey])
 	if identity == "" {
-		identity = strings.ToLower(rand.Text())
-		if err := svc.store.SetState(ctx, identityStates, map[string][]byte{identityKey: []byte(identity)}); err != nil {
+		err := svc.store.ChangeState(ctx, identityStates, func(states map[string][]byte) (map[string][]byte, error) {
+			if identity = string(states[identityKey]); identity != "" {
+				return nil, nil // another node was first
+			}
+			identity = strings.ToLower(rand.Text())
+			return map[string][]byte{identityKey: []byte(identity)}, nil
+		})
+		if err != nil {
 			return "", fmt.Errorf("record the identity of this mirror: %w", err)
 		}
 	}
