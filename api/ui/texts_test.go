@@ -85,6 +85,20 @@ func TestTemplatesUseKnownTexts(t *testing.T) {
 	}
 }
 
+// TestTablesAreNoLandmarks checks that what scrolls is a group: a region is a landmark, which must not have the name of the section
+// that it is in.
+func TestTablesAreNoLandmarks(t *testing.T) {
+	files, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		if text, err := templateFiles.ReadFile(file); err != nil || strings.Contains(string(text), `role="region"`) {
+			t.Errorf("%s has a region instead of a group, %v", file, err)
+		}
+	}
+}
+
 func checkKey(t *testing.T, known texts, file, function, key string) {
 	t.Helper()
 	for _, form := range map[string][]string{"t": {key}, "empty": {key}, "n": {key + ".one", key + ".other"}}[function] {

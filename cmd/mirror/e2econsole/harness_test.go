@@ -170,7 +170,7 @@ func (m *mirror) push(repo, tag string, architectures ...string) {
 	m.manifest(repo, tag, ociIndex, map[string]any{"schemaVersion": 2, "mediaType": ociIndex, "manifests": entries})
 }
 
-// fill stores images, a chart, a want, and leaves one pinned.
+// fill stores images, a chart and a want, pins an image, and runs a job.
 func (m *mirror) fill() {
 	m.t.Helper()
 	for _, repo := range []string{"library/alpine", "library/nginx", "team/app/backend", "team/app/a-service-with-a-name-that-is-longer-than-a-phone-is-wide"} {
@@ -183,6 +183,7 @@ func (m *mirror) fill() {
 	m.manifest("charts/web", "0.1.0", ociManifest, map[string]any{"schemaVersion": 2, "mediaType": ociManifest, "config": config, "layers": []descriptor{chart}})
 	m.request(http.MethodGet, "/v2/library/missing/manifests/1", "", nil)
 	m.command("pin", "library/alpine:1.0")
+	m.command("verify", "--fast")
 }
 
 // command runs a command on the data of the mirror.
