@@ -67,6 +67,7 @@ type Collector struct {
 	tried    time.Time     // when the schedule last tried to start a run
 	last     map[Cause]Result
 
+	samples      sampler   // used by Serve alone
 	staleChecked time.Time // when stale uploads were last looked for; used by Serve alone
 }
 

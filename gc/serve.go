@@ -9,7 +9,8 @@ import (
 	"airmirror/mirror"
 )
 
-// Serve runs collections by schedule and when the disk is nearly full, and deletes stale uploads, until ctx ends.
+// Serve runs collections by schedule and when the disk is nearly full, deletes stale uploads, and takes a [Sample] a day,
+// until ctx ends.
 // Call it once.
 func (c *Collector) Serve(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -21,6 +22,7 @@ func (c *Collector) Serve(ctx context.Context) {
 		case <-timer.C:
 			c.expireStaleUploads(ctx, c.store.Now())
 			c.collectIfDue(ctx)
+			c.sampleIfDue(ctx)
 		}
 		timer.Stop()
 	}

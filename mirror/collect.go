@@ -122,6 +122,25 @@ type SurveyedBlob struct {
 	Repos []int
 }
 
+// Origin returns the origin of the file: of several repositories, that of the one whose content is the hardest to fetch
+// again, and "" if none has it. repos are those of the survey.
+func (b *SurveyedBlob) Origin(repos []SurveyedRepo) Origin {
+	var origin Origin
+	for _, i := range b.Repos {
+		switch repos[i].Origin {
+		case Imported:
+			return Imported
+		case Pushed:
+			origin = Pushed
+		case Mirrored:
+			if origin == "" {
+				origin = Mirrored
+			}
+		}
+	}
+	return origin
+}
+
 // DeleteRequest names content that a collector found unused, and the state in which the collector saw it. The content
 // is deleted completely or not at all, except for Blobs, which are checked one by one.
 type DeleteRequest struct {

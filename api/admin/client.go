@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"airmirror/gc"
 	"airmirror/mirror"
 )
 
@@ -50,6 +51,11 @@ func (c *Client) SetReadOnly(ctx context.Context, on bool) (was bool, err error)
 // Reload reloads the configuration of the server and returns what changed.
 func (c *Client) Reload(ctx context.Context) (reloaded Reloaded, err error) {
 	return reloaded, c.call(ctx, http.MethodPost, "reload", struct{}{}, &reloaded)
+}
+
+// StorageHistory returns how much was stored on each of the last days, the oldest first.
+func (c *Client) StorageHistory(ctx context.Context) (samples []gc.Sample, err error) {
+	return samples, c.call(ctx, http.MethodGet, "storage/history", nil, &samples)
 }
 
 // Transfers returns what the mirror fetches from upstreams.

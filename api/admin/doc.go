@@ -11,6 +11,7 @@
 //	GET  /api/v1/images/counts   how many are stored                  a mirror.ImageCounts
 //	GET  /api/v1/folders         parts of the names; ?in=             an array of Folder
 //	GET  /api/v1/images/details  what is stored of ?image=; ?raw=     an ImageDetails
+//	GET  /api/v1/storage/history how much was stored on each day      an array of gc.Sample
 //	GET  /api/v1/transfers       running downloads, and the backfill  a mirror.Transfers
 //	GET  /api/v1/wants           wants                                an array of mirror.Want
 //	POST /api/v1/wants/forget    delete wants; takes a ForgetRequest  a ForgetResult

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"airmirror/api/registry"
+	"airmirror/gc"
 	"airmirror/mirror"
 )
 
@@ -42,6 +43,8 @@ type Options struct {
 	Find func(ctx context.Context, name string) (mirror.Ref, error)
 	// Storage returns the storage part of [Status]; nil leaves it empty.
 	Storage func(context.Context) (Storage, error)
+	// Samples returns how much was stored on the last days; nil returns none.
+	Samples func(context.Context) ([]gc.Sample, error)
 	// Details returns what the process knows of itself for a [Status]; nil leaves it empty.
 	Details func(context.Context) Details
 	// Reload reloads the configuration of the server; nil if there is no server.

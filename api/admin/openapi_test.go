@@ -19,6 +19,7 @@ import (
 
 	"airmirror/api/admin"
 	"airmirror/api/admin/service"
+	"airmirror/gc"
 	"airmirror/mirror"
 	"airmirror/sync/bundle"
 	"airmirror/sync/migrate"
@@ -54,10 +55,13 @@ var operations = map[string]operation{
 	"GET /api/v1/images/counts":  {summary: "How many images are stored", answer: mirror.ImageCounts{}},
 	"GET /api/v1/images/details": {summary: "What is stored of an image", answer: admin.ImageDetails{}, query: []string{"image", "name with a tag or digest", "raw", "with the bytes of the manifest"}},
 	"GET /api/v1/folders":        {summary: "The parts of the names of repositories", answer: []admin.Folder{}, query: []string{"in", "the folder"}},
-	"GET /api/v1/transfers":      {summary: "Running downloads, and images that are completed in the background", answer: mirror.Transfers{}},
-	"GET /api/v1/wants":          {summary: "What clients requested and could not get", answer: []mirror.Want{}},
-	"POST /api/v1/wants/forget":  {summary: "Delete wants", request: admin.ForgetRequest{}, answer: admin.ForgetResult{}},
-	"GET /api/v1/access":         {summary: "Users, and the rules that say who may do what", answer: admin.AccessRules{}},
+	"GET /api/v1/storage/history": {
+		summary: "How much was stored on each of the last days", answer: []gc.Sample{},
+	},
+	"GET /api/v1/transfers":     {summary: "Running downloads, and images that are completed in the background", answer: mirror.Transfers{}},
+	"GET /api/v1/wants":         {summary: "What clients requested and could not get", answer: []mirror.Want{}},
+	"POST /api/v1/wants/forget": {summary: "Delete wants", request: admin.ForgetRequest{}, answer: admin.ForgetResult{}},
+	"GET /api/v1/access":        {summary: "Users, and the rules that say who may do what", answer: admin.AccessRules{}},
 	"GET /api/v1/access/check": {summary: "Whether a client may perform an action in a repository", answer: admin.AccessAnswer{},
 		query: []string{"user", "a user, token: and the name of an API token, or nothing for an anonymous client", "action", "pull, push, delete or admin", "repository", "nothing for the mirror as a whole"}},
 	"GET /api/v1/tokens":  {summary: "The API tokens", answer: []admin.Token{}},

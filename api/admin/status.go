@@ -84,6 +84,18 @@ func (h *Handler) status(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, status)
 }
 
+// storageHistory answers with how much was stored on the last days.
+func (h *Handler) storageHistory(w http.ResponseWriter, r *http.Request) error {
+	samples := []gc.Sample{}
+	if h.opts.Samples != nil {
+		var err error
+		if samples, err = h.opts.Samples(r.Context()); err != nil {
+			return err
+		}
+	}
+	return writeJSON(w, samples)
+}
+
 // transfers answers with what is fetched from upstreams.
 func (h *Handler) transfers(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, h.mirror.Transfers(AccessOf(r.Context()).visible(mirror.ImageMatch{}).Repo))

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -103,7 +104,7 @@ func measure(store mirror.CollectStore) (*storeUsage, error) {
 		}
 		for blob, err := range survey.Blobs() {
 			if err == nil {
-				origin := originOf(blob, repos)
+				origin := cmp.Or(blob.Origin(repos), unused)
 				h.bytes[origin] += blob.Size
 				h.files[origin]++
 			}
@@ -111,25 +112,6 @@ func measure(store mirror.CollectStore) (*storeUsage, error) {
 		return nil
 	})
 	return h, err
-}
-
-// originOf returns the origin of a blob: of several repositories, that of the one whose content is the hardest to fetch
-// again.
-func originOf(blob *mirror.SurveyedBlob, repos []mirror.SurveyedRepo) mirror.Origin {
-	origin := unused
-	for _, i := range blob.Repos {
-		switch repos[i].Origin {
-		case mirror.Imported:
-			return mirror.Imported
-		case mirror.Pushed:
-			origin = mirror.Pushed
-		case mirror.Mirrored:
-			if origin == unused {
-				origin = mirror.Mirrored
-			}
-		}
-	}
-	return origin
 }
 
 var _ prometheus.Collector = (*state)(nil)

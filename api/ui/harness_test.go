@@ -37,6 +37,7 @@ type console struct {
 	// fakeExport returns the answer to an export instead of the API; nil does not.
 	fakeExport func(*http.Request) io.Reader
 	api        http.Handler // the admin API
+	samples    []gc.Sample
 }
 
 // client returns a client of the admin API that may do everything.
@@ -71,7 +72,8 @@ func open(t *testing.T) *console {
 	jobs := service.New(c.mirror, c.store, service.Options{Transfer: transfer.New(c.mirror, c.store, transfer.Options{}), Collector: collector})
 	handler := admin.New(c.mirror, admin.Options{
 		Version: "v1", Jobs: jobs.Jobs(), Calls: jobs.Calls(), Streams: jobs.Streams(), Storage: jobs.Storage,
-		Detail: func(_ string, request json.RawMessage) json.RawMessage { return request },
+		Samples: func(context.Context) ([]gc.Sample, error) { return c.samples, nil },
+		Detail:  func(_ string, request json.RawMessage) json.RawMessage { return request },
 	})
 	c.api = handler
 	transport := admin.InProcess(c.api)

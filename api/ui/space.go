@@ -17,6 +17,7 @@ type spaceData struct {
 	Repos []admin.Usage // the largest first
 	Total *admin.Usage  // nil if the user may not see all repositories
 	More  int           // repositories that are not listed
+	Trend *trend        // nil before the first day, and for users who may not see it
 	Plan  *spacePlan    // nil before it was asked for
 }
 
@@ -50,7 +51,7 @@ type spaceCandidate struct {
 	Reason   string        `json:"reason"`
 }
 
-// Display returns the name of a candidate for people.
+// display returns the name of a candidate for people.
 func (c spaceCandidate) display() string {
 	switch c.Kind {
 	case "image":
@@ -87,6 +88,9 @@ func readSpace(r *request) (*spaceData, error) {
 		}
 		return nil
 	})
+	if err == nil && r.user.Admin {
+		d.Trend, err = readTrend(r)
+	}
 	return d, err
 }
 

@@ -260,7 +260,7 @@ func (i *Instance) admin(opts admin.Options) *admin.Handler {
 	opts.Version, opts.OnChange, opts.Tokens = i.opts.Version, i.audit.Command, i.tokens
 	opts.Jobs, opts.Calls, opts.Streams = i.service.Jobs(), i.service.Calls(), i.service.Streams()
 	opts.Detail = audit.Detail
-	opts.Storage, opts.Find = i.service.Storage, i.service.Find
+	opts.Storage, opts.Find, opts.Samples = i.service.Storage, i.service.Find, i.collector.Samples
 	opts.StallTimeout = func() time.Duration { return time.Duration(i.current().Limits.StallTimeout) }
 	return admin.New(i.Proxy, opts)
 }
