@@ -16,6 +16,7 @@ import (
 	"airmirror/mirror"
 	"airmirror/sync/prefetch"
 	"airmirror/sync/transfer"
+	"airmirror/sync/volume"
 )
 
 // exportConfig are the flags of `mirror export`.
@@ -25,6 +26,7 @@ type exportConfig struct {
 	wants      []string
 	bundle     string // a file, or "-" for standard output
 	volumeSize gc.Size
+	parity     int
 	have       string // the file of a receipt
 	key        string // the file of a secret key
 	overwrite  bool
@@ -90,6 +92,7 @@ for serve.`,
 	f.StringVar(&c.have, "have", "", "leave out content in this receipt `file` of the destination, from 'mirror sync --receipt'")
 	f.TextVar(&c.volumeSize, "volume-size", gc.Size(0), "write volumes FILE.001, FILE.002 and so on, of at most this `size`, such as 4.7GB")
 	f.Lookup("volume-size").DefValue = ""
+	f.IntVar(&c.parity, "parity", 0, "with --volume-size, write this `number` of parity volumes, from which 'mirror bundle repair' rebuilds as many lost or damaged ones")
 	f.StringVar(&c.key, "sign", "", "sign with the secret key in this `file`; see 'mirror key generate'")
 	f.BoolVar(&c.overwrite, "overwrite", false, "replace an existing file, or existing volumes")
 	f.BoolVar(&c.dryRun, "dry-run", false, "list what would be exported and fetched, and write nothing")
@@ -131,6 +134,10 @@ func (c *exportConfig) read(ctx context.Context, args []string, stdin io.Reader)
 		return &exitError{exitUsage, errors.New("--volume-size cannot be used with standard output")}
 	case c.volumeSize > 0 && c.volumeSize < minVolume:
 		return &exitError{exitUsage, fmt.Errorf("--volume-size %s: the minimum is 1MB: use the size of the medium, such as 4.7GB", c.volumeSize)}
+	case c.parity < 0 || c.parity >= volume.MaxShards:
+		return &exitError{exitUsage, fmt.Errorf("--parity %d: want a number of volumes from 1 to %d", c.parity, volume.MaxShards-1)}
+	case c.parity > 0 && c.volumeSize == 0:
+		return &exitError{exitUsage, errors.New("--parity needs volumes: set --volume-size")}
 	case c.Flatten && len(c.Platforms) != 1:
 		return &exitError{exitUsage, errors.New("--flatten needs exactly one --platform")}
 	case c.Since != "" && c.To == "":

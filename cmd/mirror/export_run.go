@@ -223,7 +223,7 @@ func (e *export) begin(doc *bundle.Document, total int64) error {
 		return nil
 	}
 	w, err := volume.Create(e.bundle, int64(e.volumeSize), volume.Options{
-		Total: total, Bundle: doc.ID, Title: titleOf(doc), Overwrite: e.overwrite,
+		Total: total, Bundle: doc.ID, Title: titleOf(doc), Overwrite: e.overwrite, Parity: e.parity,
 	})
 	if errors.Is(err, os.ErrExist) {
 		err = fmt.Errorf("%w; --overwrite replaces it", err)

@@ -45,6 +45,9 @@ func (e *export) summarize(doc *bundle.Document) error {
 	t.row("file", fmt.Sprintf("%s, %s", e.bundle, size(e.written)))
 	if list := descriptions(volumes); len(list) > 0 {
 		t.row("volumes", fmt.Sprintf("%d of at most %s: %s to %s", len(list), e.volumeSize, list[0].File, list[len(list)-1].File))
+		if parity := volumes.Parity(); len(parity) > 0 {
+			t.row("parity", fmt.Sprintf("%s of %s: %s to %s", count(len(parity), "volume", "volumes"), size(parity[0].Size), parity[0].File, parity[len(parity)-1].File))
+		}
 	}
 	t.row("contains", fmt.Sprintf("%s in %s and %s", count(len(doc.Images), "image", "images"), count(len(doc.Manifests), "manifest", "manifests"), count(len(doc.Blobs), "blob", "blobs")))
 	if len(doc.Assumes) > 0 {

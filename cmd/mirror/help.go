@@ -49,7 +49,7 @@ var commandGroups = []struct {
 	{groupImages, []namedCommand{
 		{"ls", newListCommand}, {"inspect", newInspectCommand}, {"tag", newTagCommand}, {"rm", newRemoveCommand}, {"pin", newPinCommand}, {"unpin", newUnpinCommand}, {"wants", newWantsCommand},
 	}},
-	{groupAirGap, []namedCommand{{"sync", newSyncCommand}, {"export", newExportCommand}, {"import", newImportCommand}, {"key", newKeyCommand}}},
+	{groupAirGap, []namedCommand{{"sync", newSyncCommand}, {"export", newExportCommand}, {"import", newImportCommand}, {"bundle", newBundleCommand}, {"key", newKeyCommand}}},
 	{groupSpace, []namedCommand{{"du", newUsageCommand}, {"gc", newCollectCommand}, {"compact", newCompactCommand}}},
 	{groupOperations, []namedCommand{{"jobs", newJobsCommand}, {"verify", newVerifyCommand}, {"backup", newBackupCommand}, {"health", newHealthCommand}}},
 	{groupAccess, []namedCommand{{"client", newClientCommand}, {"user", newUserCommand}, {"token", newTokenCommand}, {"console", newConsoleCommand}, {"cert", newCertCommand}}},

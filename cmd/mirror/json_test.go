@@ -18,6 +18,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/spf13/cobra"
+
+	"airmirror/sync/volume"
 )
 
 // TestJSON compares the keys and types of the JSON of each command with testdata/json. Scripts rely on them: keys may be added,
@@ -39,11 +41,15 @@ func TestJSON(t *testing.T) {
 	must(t, err)
 	id := strings.TrimSpace(string(job))
 	must(t, exec.Command("mirror", "jobs", "watch", id, "--data", data).Run()) // to its end
+	w, err := volume.Create(filepath.Join(dir, "v.tar"), 10, volume.Options{Parity: 1})
+	must(t, err)
+	_, err = io.WriteString(w, "more than one volume")
+	must(t, errors.Join(err, w.Close()))
 	done := map[string]bool{}
 	for _, args := range [][]string{
 		{"version"}, {"status"}, {"jobs"}, {"mode"}, {"ls"}, {"inspect", "team/app:1"}, {"tag", "team/app:1", "team/app:2"}, {"pin", "team/app:1"}, {"unpin", "team/app:1"}, {"wants"}, {"wants", "clear"},
 		{"du"}, {"verify"}, {"backup", "index.db"}, {"export", "--bundle", "b.tar", "--all", "--to", "plant"}, {"export", "--history"},
-		{"import", "b.tar"}, {"sync", "team/app:1", "team/none:1"}, {"rm", "team/app:2"}, {"gc", "--grace", "0s"}, {"reload"}, {"health"}, {"compact"},
+		{"import", "b.tar"}, {"bundle", "repair", "v.tar.001"}, {"sync", "team/app:1", "team/none:1"}, {"rm", "team/app:2"}, {"gc", "--grace", "0s"}, {"reload"}, {"health"}, {"compact"},
 		{"client", "docker", "--host", "reg.example"}, {"cert", "--host", "reg.example"}, {"key", "generate", "--no-password"},
 		{"config", "check"}, {"config", "show"}, {"user", "add", "alice", "--password-stdin"}, {"user", "ls"}, {"user", "rm", "alice"},
 		{"token", "create", "ci", "--right", "pull", "--repository", "**", "--expires", "90d"}, {"token", "ls"}, {"token", "rm", "ci"}, {"console"},

@@ -129,7 +129,7 @@ func (im *imports) failed(source source, err error) error {
 	case im.cmd.Context().Err() != nil:
 		return &exitError{exitInterrupted, errors.New("interrupted: imported blobs are stored, no tag was moved; run the same command to continue")}
 	case errors.As(err, &damaged):
-		return &exitError{exitRefused, err}
+		return &exitError{exitRefused, fmt.Errorf("%w%s", err, repairAdvice(source.path))}
 	case mirror.CodeOf(err) != mirror.CodeUnknown && mirror.CodeOf(err) != mirror.CodeStorageFull:
 		return &exitError{exitRefused, fmt.Errorf("%s: %w", source.name, err)}
 	}

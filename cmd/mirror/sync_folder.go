@@ -157,7 +157,7 @@ func (s *search) file(path string, size int64) {
 		s.skip(path, "it is "+format.Name+", which is not supported", format.Archive || archiveName(name))
 	case archiveName(name):
 		s.skip(path, "it is not an archive despite its name: it may be damaged", true)
-	case isDescription(path):
+	case isDescription(path) || isParity(path):
 	default:
 		s.skip(path, "it is not an archive of images", false)
 	}
@@ -173,6 +173,12 @@ func isDescription(path string) bool {
 	}
 	_, err := os.Stat(prefix + "." + number)
 	return ok && strings.HasSuffix(path, ".json") && err == nil
+}
+
+// isParity reports whether a file is a parity volume, or the description of one.
+func isParity(path string) bool {
+	_, _, ok := volume.ParseParity(path)
+	return ok
 }
 
 // archiveName reports whether a file has the name of an archive.
@@ -224,7 +230,7 @@ func (c *candidate) look(volumes map[string][]int) (err error) {
 	}
 	numbers := volumes[strings.TrimSuffix(path, filepath.Ext(path))]
 	if next := first + len(c.sources); slices.Max(numbers) >= next {
-		return fmt.Errorf("%s is missing, but later volumes exist: copy it as well", volume.File(path, next))
+		return fmt.Errorf("%s is missing, but later volumes exist: copy it as well%s", volume.File(path, next), repairAdvice(path))
 	}
 	return nil
 }

@@ -100,8 +100,11 @@ func BundleOf(path string) string {
 	return ""
 }
 
-// readRegular reads a regular file of at most maxDescriptionSize bytes. Opening a named pipe could block for ever.
-func readRegular(path string) ([]byte, error) {
+// readRegular reads a regular file of at most maxDescriptionSize bytes.
+func readRegular(path string) ([]byte, error) { return readLimited(path, maxDescriptionSize) }
+
+// readLimited reads a regular file of at most limit bytes. Opening a named pipe could block for ever.
+func readLimited(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -114,9 +117,9 @@ func readRegular(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxDescriptionSize+1))
-	if err == nil && len(text) > maxDescriptionSize {
-		return nil, fmt.Errorf("it is larger than %d KiB", maxDescriptionSize>>10)
+	text, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		return nil, fmt.Errorf("it is larger than %d KiB", limit>>10)
 	}
 	return text, err
 }

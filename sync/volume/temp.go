@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"airmirror/mirror/durable"
@@ -96,6 +97,11 @@ func (w *Writer) publishTemp(last bool) error {
 	if err := w.rename(path); err != nil {
 		return err
 	}
+	if w.opts.Parity > 0 {
+		described := description
+		described.Blocks = slices.Clone(w.blocks)
+		w.described = append(w.described, described)
+	}
 	description.Blocks, w.blocks = nil, w.blocks[:0]
 	w.hash.Reset()
 	w.volumes = append(w.volumes, description)
@@ -143,11 +149,16 @@ func (w *Writer) writeDescription(d Description, path string) error {
 	if err != nil {
 		return err
 	}
+	return w.writeText(append(text, '\n'), path)
+}
+
+// writeText writes a description.
+func (w *Writer) writeText(text []byte, path string) error {
 	if err := w.checkVacant(path); err != nil {
 		return err
 	}
 	temporary := w.prefix + tempSuffix + ".json" // the lock of temp protects it
-	if err := writeSynced(temporary, append(text, '\n')); err != nil {
+	if err := writeSynced(temporary, text); err != nil {
 		return errors.Join(err, os.Remove(temporary))
 	}
 	if err := os.Rename(temporary, path); err != nil {
@@ -198,8 +209,11 @@ func existingFiles(prefix string, volumes bool) ([]string, error) {
 	return found, nil
 }
 
-// belongsToSet reports whether file is the name of a volume, or of a description, of the set with that name.
+// belongsToSet reports whether file is the name of a volume, a parity volume or a description of the set with that name.
 func belongsToSet(file, name string) bool {
+	if of, _, ok := ParseParity(file); ok && of == name {
+		return true
+	}
 	if of, _, ok := Parse(file); ok && of == name {
 		return true
 	}

@@ -32,8 +32,16 @@
 // What remains is the naming and publishing of files, the checks of descriptions, which are untrusted input, and the
 // progress of an import that survives restarts. A third of this package also writes plain bundles: [Create] with size 0.
 //
-// Parity fits beside the volumes without a change of format: a parity volume has the same number of blocks as the largest
-// volume, and the checksums in Blocks say which blocks of which volumes have to be reconstructed.
+// # Parity
+//
+// [Options.Parity] adds parity volumes, bundle.tar-parity-1 and so on, whose names the pattern above does not match. The volumes
+// do not change. Volume i is shard i of a Reed-Solomon code over GF(2^8), padded with zeros to the size of the largest one, and
+// byte n of a parity volume is computed from byte n of each volume. Next to each parity volume is its description, [Parity],
+// which contains those of all volumes. The checksums of blocks say which blocks of which volumes are wrong, so that [Repair]
+// needs only one parity volume for volumes that are damaged in different places. Encoding and repairing read all volumes side by
+// side in small pieces: the memory depends on the number of volumes, and not on their sizes.
+//
+// A volume in the middle of a stream cannot be encoded before the others exist, so that Close reads the volumes again.
 package volume
 
 import (

@@ -25,6 +25,9 @@ type Options struct {
 	Bundle, Title string
 	// Overwrite replaces an existing file or set of volumes. All old volumes are removed when the first new one is complete.
 	Overwrite bool
+	// Parity is the number of parity volumes, from which [Repair] rebuilds as many volumes that are lost or damaged. They are
+	// written in Close, which reads all volumes again. There are none of a plain file.
+	Parity int
 }
 
 // Writer writes a stream into volumes or into one plain file. It is not safe for concurrent use.
@@ -43,9 +46,11 @@ type Writer struct {
 
 	offset  int64         // of temp in the stream
 	volumes []Description // finished ones
-	created []string      // files that have their final names
-	closed  bool          // Close succeeded, or Abort was called
-	err     error         // result of every later call
+	// described are the same with their Blocks, if parity is written. parity are the parity volumes.
+	described, parity []Description
+	created           []string // files that have their final names
+	closed            bool     // Close succeeded, or Abort was called
+	err               error    // result of every later call
 }
 
 // Create returns a Writer for volumes of at most size bytes, which are named after path. If size is 0, it is a Writer for
@@ -72,6 +77,10 @@ func (w *Writer) begin() error {
 		volumes := (w.opts.Total-1)/w.size + 1
 		if volumes > int64(maxNumber(maxDigits)) {
 			return fmt.Errorf("%d bytes make %d volumes, and the limit is %d: choose larger volumes", w.opts.Total, volumes, maxNumber(maxDigits))
+		}
+		if volumes+int64(w.opts.Parity) > MaxShards && w.opts.Parity > 0 {
+			_, err := newCode(int(volumes), w.opts.Parity)
+			return err
 		}
 		w.count = int(volumes)
 		w.digits = max(minDigits, len(fmt.Sprint(volumes)))
@@ -100,6 +109,10 @@ func (w *Writer) check() error {
 		return fmt.Errorf("volume size %d is out of range: the maximum is %d bytes", w.size, int64(MaxSize))
 	case w.opts.Total < 0:
 		return fmt.Errorf("stream size %d is negative", w.opts.Total)
+	case w.opts.Parity < 0 || w.opts.Parity >= MaxShards:
+		return fmt.Errorf("%d parity volumes are out of range: the maximum is %d", w.opts.Parity, MaxShards-1)
+	case w.size == 0 && w.opts.Parity > 0:
+		return errors.New("a plain file has no parity: write volumes")
 	case w.size == 0 && isVolume:
 		return errors.New("this is the name of a volume, and the file would be read as one: choose another name")
 	case w.size > 0 && !utf8.ValidString(base):
@@ -205,6 +218,12 @@ func (w *Writer) Close() error {
 	if w.err = w.publish(true); w.err != nil {
 		return w.err
 	}
+	if w.opts.Parity > 0 {
+		if err := w.writeParity(); err != nil {
+			w.err = fmt.Errorf("write the parity of %s: %w", w.prefix, err)
+			return w.err
+		}
+	}
 	w.closed = true
 	return nil
 }
@@ -236,6 +255,9 @@ func (w *Writer) Abort() error {
 
 // Volumes returns the descriptions of the finished volumes, without Blocks. There are none for a plain file.
 func (w *Writer) Volumes() []Description { return w.volumes }
+
+// Parity returns the descriptions of the parity volumes, without Blocks, after Close.
+func (w *Writer) Parity() []Description { return w.parity }
 
 // describe returns the description of the volume in temp.
 func (w *Writer) describe(last bool) Description {
