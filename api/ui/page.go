@@ -86,7 +86,7 @@ type navItem struct {
 	Current     bool
 }
 
-// maxForm is the maximum size of a form in bytes, without files.
+// maxForm is the maximum size of a form in bytes, without files: that of tens of thousands of chosen images.
 const maxForm = 4 << 20
 
 func (h *Handler) servePage(w http.ResponseWriter, r *http.Request, name string) {
