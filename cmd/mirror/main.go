@@ -58,10 +58,10 @@ func run(args []string) int {
 	context.AfterFunc(ctx, stop)
 	cmd := newRootCommand(args...)
 	out := newPrinted(os.Stdout)
+	flush := func() error { return nil }
 	if isPipe(os.Stdout) {
 		queue := newOutputQueue(os.Stdout)
-		defer queue.flush() // a command that can still do something about the error has got it
-		out.W = queue
+		out.W, flush = queue, queue.flush
 	}
 	cmd.SetOut(out)
 	cmd.SetErr(newPrinted(os.Stderr))
@@ -78,6 +78,9 @@ func run(args []string) int {
 	}
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
+	if unwritten := flush(); err == nil && unwritten != nil {
+		err = fmt.Errorf("write the output: %w", unwritten)
+	}
 	if err == nil {
 		return 0
 	}
