@@ -185,6 +185,7 @@ func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
 		{"PATCH /api/v1/jobs/{id}/input", "/api/v1/jobs/absent/input", "", absent(administers)},
 		{"POST /api/v1/streams/{name}", "/api/v1/streams/backup", "null", administers},
 		{"POST /api/v1/console-link", "", "{}", localOnly},
+		{"PUT /api/v1/users/{name}", "/api/v1/users/new", `{"password":"sesame"}`, administers},
 		{"GET /api/v1/access", "", "", readsAsAdmin},
 		{"GET /api/v1/access/check", "", "", readsAsAdmin},
 		{"GET /api/v1/tokens", "", "", readsAsAdmin},

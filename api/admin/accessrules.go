@@ -43,6 +43,8 @@ type AccessAnswer struct {
 // AccessControl knows who may do what. Package auth implements it.
 type AccessControl interface {
 	AccessRules() AccessRules
+	// SetPassword sets the password of a user, who is created if necessary.
+	SetPassword(user, password string) (added bool, err error)
 	// Explain answers a question about a repository, or about the mirror as a whole for the zero repository.
 	Explain(user string, action registry.Action, repo mirror.Repo) AccessAnswer
 }

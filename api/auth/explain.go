@@ -21,6 +21,19 @@ func (g *Guard) AccessRules() admin.AccessRules {
 	return all
 }
 
+// SetPassword implements [admin.AccessControl]. It writes the htpasswd file.
+func (g *Guard) SetPassword(user, password string) (added bool, err error) {
+	p := g.policy.Load()
+	if p.htpasswd == "" {
+		return false, mirror.Errorf(mirror.CodeUnsupported, "this mirror has no file of users")
+	}
+	added, err = SetPassword(p.htpasswd, user, password)
+	if err != nil {
+		return false, mirror.Errorf(mirror.CodeNameInvalid, "%w", err)
+	}
+	return added, p.users.Reload()
+}
+
 // Explain implements [admin.AccessControl]. It knows the rights of a user of any name, as certificates name users as well. It
 // leaves out what clients on this machine may do in addition.
 func (g *Guard) Explain(user string, action registry.Action, repo mirror.Repo) (answer admin.AccessAnswer) {

@@ -15,7 +15,7 @@ import (
 func (l *look) functions() map[string]any {
 	return map[string]any{
 		"t": l.text, "n": l.count, "code": l.code, "size": size, "number": number, "ago": l.ago, "stamp": stamp, "iso": iso, "short": short,
-		"percent": percent, "zero": time.Time.IsZero, "dict": dict, "join": strings.Join,
+		"percent": percent, "zero": time.Time.IsZero, "dict": dict, "join": strings.Join, "inc": func(i int) int { return i + 1 },
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,9 +15,11 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.uber.org/zap"
 
 	"airmirror/api/admin"
 	"airmirror/api/admin/service"
+	"airmirror/api/auth"
 	"airmirror/api/registry"
 	"airmirror/api/ui"
 	"airmirror/cache"
@@ -70,8 +73,12 @@ func open(t *testing.T) *console {
 	collector, err := gc.NewCollector(t.Context(), c.store, c.mirror, gc.CollectorOptions{Schedule: gc.Schedule{Policy: gc.Policy{Grace: -1}}})
 	c.must(err)
 	jobs := service.New(c.mirror, c.store, service.Options{Transfer: transfer.New(c.mirror, c.store, transfer.Options{}), Collector: collector})
+	tokens, err := auth.OpenTokens(t.Context(), c.store, zap.NewNop())
+	c.must(err)
+	guard, err := auth.New(auth.Options{Htpasswd: filepath.Join(t.TempDir(), "htpasswd"), Tokens: tokens})
+	c.must(err)
 	handler := admin.New(c.mirror, admin.Options{
-		Version: "v1", Jobs: jobs.Jobs(), Calls: jobs.Calls(), Streams: jobs.Streams(), Storage: jobs.Storage,
+		Version: "v1", Jobs: jobs.Jobs(), Calls: jobs.Calls(), Streams: jobs.Streams(), Storage: jobs.Storage, Tokens: tokens, Access: guard,
 		Samples: func(context.Context) ([]gc.Sample, error) { return c.samples, nil },
 		Detail:  func(_ string, request json.RawMessage) json.RawMessage { return request },
 	})
