@@ -105,8 +105,12 @@ func TestOwnedTakesLinearTime(t *testing.T) {
 		return least
 	}
 	const depth = 9000
-	quarter, whole := fastest(MaxManifestSize/4, depth/4), fastest(MaxManifestSize, depth)
-	if whole > 10*quarter { // 4 times is linear, 16 times is quadratic
-		t.Errorf("a manifest of 4 times the size takes %v instead of %v", whole, quarter)
+	var quarter, whole time.Duration
+	for range 10 { // a busy machine can slow down one measurement, but not make a quadratic one linear
+		quarter, whole = fastest(MaxManifestSize/4, depth/4), fastest(MaxManifestSize, depth)
+		if whole <= 10*quarter { // 4 times is linear, 16 times is quadratic
+			return
+		}
 	}
+	t.Errorf("a manifest of 4 times the size takes %v instead of %v", whole, quarter)
 }
