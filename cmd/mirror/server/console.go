@@ -19,7 +19,14 @@ func (s *server) withConsole(next http.Handler) http.Handler {
 	}
 	guarded := s.guard.API(ui.New(admin.InProcess(s.api), ui.Options{Sessions: s.guard, Settings: s.showSettings, Clients: clientFiles{s}, Log: s.log}))
 	if s.places.console.listener == nil {
-		return ui.Route(guarded, next)
+		both := ui.Route(guarded, next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if s.places.api.serves(r) { // that address has nothing but the API
+				next.ServeHTTP(w, r)
+				return
+			}
+			both.ServeHTTP(w, r)
+		})
 	}
 	alone := ui.Route(guarded, http.NotFoundHandler())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
