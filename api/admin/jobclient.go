@@ -78,8 +78,10 @@ func (c *Client) WatchJob(ctx context.Context, id string, after int64, each func
 // when the job has read body, or has ended.
 func (c *Client) SendInput(ctx context.Context, id string, offset int64, body io.Reader, whole bool) (job JobStatus, err error) {
 	sent := newRequestBody(nil, body)
-	defer sent.stop() // the caller may use body afterwards
-	job, err = c.sendInput(ctx, id, offset, sent, whole)
+	defer sent.Close()
+	if job, err = c.sendInput(ctx, id, offset, sent, whole); err == nil {
+		sent.stop() // the caller may use body afterwards
+	}
 	return job, sent.cause(ctx, err)
 }
 
