@@ -20,6 +20,8 @@ type Access struct {
 	CanLogIn bool
 	// Hint says how the sender could get more rights, for the error of a request that is denied; "" for the rules.
 	Hint string
+	// NoDelete is why nobody on the network may delete; "" if those with the right may.
+	NoDelete string
 	// Rights are what the sender may do unless Local is set; nil are none.
 	Rights Rights
 }
@@ -67,12 +69,17 @@ func UserOf(ctx context.Context) string {
 
 // Allows reports whether the sender may perform an action in a repository; see [Rights].
 func (a Access) Allows(action registry.Action, repo mirror.Repo) bool {
-	return a.Local || a.Rights != nil && a.Rights.Allows(action, repo)
+	return a.Local || a.Rights != nil && !a.forbids(action) && a.Rights.Allows(action, repo)
 }
 
 // AllowsAny reports whether the sender may perform an action in at least one repository.
 func (a Access) AllowsAny(action registry.Action) bool {
-	return a.Local || a.Rights != nil && a.Rights.AllowsAny(action)
+	return a.Local || a.Rights != nil && !a.forbids(action) && a.Rights.AllowsAny(action)
+}
+
+// forbids reports whether no right allows an action.
+func (a Access) forbids(action registry.Action) bool {
+	return action == registry.Delete && a.NoDelete != ""
 }
 
 // MayPull reports whether the sender may pull from a repository, and so may see it in lists.
@@ -112,6 +119,10 @@ func (a Access) denial(right string, repo mirror.Repo) error {
 		e.Detail = MissingRight{Right: right}
 	}
 	who, what := a.User+" may not", describeRight(right, repo)
+	if a.forbids(registry.Action(right)) {
+		e.Message = "nobody on the network may " + what + ": " + a.NoDelete
+		return e
+	}
 	switch {
 	case right == string(needsLocal):
 		who = "no user of the network may"

@@ -13,7 +13,7 @@ import (
 // are canceled when ctx ends: a job may run for hours.
 func (s *server) withAPI(ctx context.Context, next http.Handler) http.Handler {
 	place := s.places.api
-	api := s.guard.API(until(ctx, s.api))
+	api := s.withSender(until(ctx, s.api))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		own, isAPI := place.serves(r), strings.HasPrefix(r.URL.Path, admin.Path)
 		switch {
@@ -29,6 +29,19 @@ func (s *server) withAPI(ctx context.Context, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// withSender returns next behind the guard, for the admin API and the console: with the access of the sender, who may not
+// delete while the setting allowDelete is false.
+func (s *server) withSender(next http.Handler) http.Handler {
+	return s.guard.API(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.current().AllowDelete {
+			access := admin.AccessOf(r.Context())
+			access.NoDelete = "the setting allowDelete is false"
+			r = r.WithContext(admin.WithAccess(r.Context(), access))
+		}
+		next.ServeHTTP(w, r)
+	}))
 }
 
 // until returns next with requests that are canceled when ctx ends.

@@ -17,7 +17,7 @@ func (s *server) withConsole(next http.Handler) http.Handler {
 	if !s.places.console.enabled {
 		return next
 	}
-	guarded := s.guard.API(ui.New(admin.InProcess(s.api), ui.Options{Sessions: s.guard, Settings: s.showSettings, Clients: clientFiles{s}, Log: s.log}))
+	guarded := s.withSender(ui.New(admin.InProcess(s.api), ui.Options{Sessions: s.guard, Settings: s.showSettings, Clients: clientFiles{s}, Log: s.log}))
 	if s.places.console.listener == nil {
 		both := ui.Route(guarded, next)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
