@@ -2,6 +2,7 @@ package gc_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,23 +13,24 @@ import (
 // TestServeSamplesOncePerDay checks the content of a sample, and that there is one a day.
 func TestServeSamplesOncePerDay(t *testing.T) {
 	withStore(t, func(s *testStore) {
-		free := int64(10 << 30)
+		var free atomic.Int64
+		free.Store(10 << 30)
 		s.push(team, "alone")
-		c := s.collector(t, gc.CollectorOptions{Disk: diskOf(&free)})
+		c := s.collector(t, gc.CollectorOptions{Disk: func() (int64, int64, error) { return 40 << 30, free.Load(), nil }})
 		later(2 * time.Minute)
 		first := s.samples(c)
-		want := gc.Sample{Day: s.began.UTC().Format(time.DateOnly), Stored: 5, Origins: map[mirror.Origin]int64{"": 5}, Total: 40 << 30, Free: free}
+		want := gc.Sample{Day: s.began.UTC().Format(time.DateOnly), Stored: 5, Origins: map[mirror.Origin]int64{"": 5}, Total: 40 << 30, Free: 10 << 30}
 		if len(first) != 1 || fmt.Sprint(first[0]) != fmt.Sprint(want) {
 			t.Errorf("%+v, want %+v", first, want)
 		}
-		free = 5 << 30
+		free.Store(5 << 30)
 		later(5 * hour)
 		if again := s.samples(c); fmt.Sprint(again) != fmt.Sprint(first) {
 			t.Errorf("later on the same day: %+v", again)
 		}
 		later(48 * hour)
 		days := s.samples(c)
-		if len(days) != 3 || days[2].Free != free || days[0].Day >= days[1].Day || days[1].Day >= days[2].Day {
+		if len(days) != 3 || days[2].Free != 5<<30 || days[0].Day >= days[1].Day || days[1].Day >= days[2].Day {
 			t.Errorf("after two more days: %+v", days)
 		}
 	})

@@ -16,6 +16,7 @@ import (
 	"airmirror/cache"
 	"airmirror/cmd/mirror/config"
 	"airmirror/cmd/mirror/server"
+	"airmirror/mirror"
 )
 
 // adminCommand is a command that uses the admin API: of a mirror on another machine (--server), or of the data folder. For the
@@ -93,11 +94,12 @@ func (q *adminCommand) open(ctx context.Context) (client *admin.Client, end func
 	for {
 		transport, err := admin.Dial(ctx, q.Data)
 		if err == nil {
-			if err := q.checkFlags(); err != nil {
+			client := admin.NewClient(transport)
+			if err := q.checkFlags(ctx, client); err != nil {
 				transport.CloseIdleConnections()
 				return nil, nil, err
 			}
-			return admin.NewClient(transport), func(context.Context) error { transport.CloseIdleConnections(); return nil }, nil
+			return client, func(context.Context) error { transport.CloseIdleConnections(); return nil }, nil
 		}
 		if !errors.Is(err, admin.ErrNoServer) {
 			return nil, nil, &exitError{exitInUse, err}
@@ -123,15 +125,26 @@ func (q *adminCommand) open(ctx context.Context) (client *admin.Client, end func
 	}
 }
 
-// checkFlags returns an error for a setting that was given as a flag, as a running server uses its own.
-func (q *adminCommand) checkFlags() (err error) {
+// checkFlags returns an error for a setting that was given as a flag, as a running server uses its own. A server that is
+// in the wanted mode anyway satisfies --offline.
+func (q *adminCommand) checkFlags(ctx context.Context, client *admin.Client) (err error) {
 	q.store.VisitAll(func(f *pflag.Flag) {
 		if !f.Changed || f.Name == "data" || f.Name == "config" || err != nil {
 			return
 		}
 		instead := "change it in the settings of the server, and run 'mirror reload'"
 		if f.Name == "offline" {
-			instead = "run 'mirror mode offline' first"
+			wanted, now := f.Value.String() == "true", mirror.Online
+			if mode, failed := client.Mode(ctx); failed == nil {
+				now = mode.Mode
+			}
+			if wanted == (now == mirror.Offline) {
+				return
+			}
+			instead = "run 'mirror mode auto' first"
+			if wanted {
+				instead = "run 'mirror mode offline' first"
+			}
 		}
 		err = &exitError{exitUsage, fmt.Errorf("--%s has no effect, as a server runs on %s and uses its own settings: %s", f.Name, q.Data, instead)}
 	})

@@ -37,7 +37,10 @@ func TestInterruptedSync(t *testing.T) {
 			}
 			var out bytes.Buffer
 			command := func() *exec.Cmd {
-				cmd := exec.Command("mirror", "sync", "--data", dir, "--upstream", upstream, "app:v1")
+				cmd := exec.Command("mirror", "sync", "--data", dir, "app:v1")
+				if !serving { // a server has its own upstreams
+					cmd.Args = append(cmd.Args, "--upstream", upstream)
+				}
 				out.Reset()
 				cmd.Stdout, cmd.Stderr = &out, &out
 				must(t, cmd.Start())
