@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync"
 )
 
 //go:embed templates
@@ -22,21 +23,26 @@ type look struct {
 // shared are the templates that every page can use.
 var shared = []string{"templates/layout.html", "templates/partials.html"}
 
-// newLooks returns the looks of all languages. The files are part of the program, and the tests read all of them.
-func newLooks() map[string]*look {
-	looks := map[string]*look{}
+// newLooks returns the looks of all languages. Each is parsed when it is first used: a mirror whose console nobody opens
+// starts sooner and needs less memory. The files are part of the program, and the tests read all of them.
+func newLooks() map[string]func() *look {
+	looks := map[string]func() *look{}
 	for _, language := range languages {
-		t, err := readTexts(language)
-		l := &look{texts: t, language: language, pages: map[string]*template.Template{}}
-		if err == nil {
-			err = l.parse()
-		}
-		if err != nil {
-			panic(err)
-		}
-		looks[language] = l
+		looks[language] = sync.OnceValue(func() *look { return newLook(language) })
 	}
 	return looks
+}
+
+func newLook(language string) *look {
+	t, err := readTexts(language)
+	l := &look{texts: t, language: language, pages: map[string]*template.Template{}}
+	if err == nil {
+		err = l.parse()
+	}
+	if err != nil {
+		panic(err)
+	}
+	return l
 }
 
 // parse parses the templates. Those of a page define "content".

@@ -92,7 +92,7 @@ const maxForm = 4 << 20
 func (h *Handler) servePage(w http.ResponseWriter, r *http.Request, name string) {
 	p, known := h.pages[name]
 	req := &request{
-		Request: r, w: w, admin: h.admin, user: userOf(admin.AccessOf(r.Context())), opts: &h.opts, look: h.looks[languageOf(r)], page: p,
+		Request: r, w: w, admin: h.admin, user: userOf(admin.AccessOf(r.Context())), opts: &h.opts, look: h.looks[languageOf(r)](), page: p,
 	}
 	if !known {
 		h.fail(req, mirror.Errorf(mirror.CodeNameUnknown, "the console has no page %q", name))

@@ -168,3 +168,10 @@ func literalKeys(node parse.Node) map[string][]string {
 	walk(node)
 	return found
 }
+
+// TestTemplatesAreParsedWhenFirstUsed keeps the start of a mirror short: parsing all templates takes longer than the rest of it.
+func TestTemplatesAreParsedWhenFirstUsed(t *testing.T) {
+	if n := testing.AllocsPerRun(1, func() { newLooks() }); n > 100 {
+		t.Errorf("the console makes %v allocations before anybody opens it", n)
+	}
+}

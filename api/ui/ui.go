@@ -50,7 +50,7 @@ type Handler struct {
 	opts  Options
 	pages map[string]page
 	order []string // the names of pages in the order of the navigation
-	looks map[string]*look
+	looks map[string]func() *look
 	cross *http.CrossOriginProtection
 }
 
