@@ -170,8 +170,8 @@ func (p *policy) verifyFor(purpose, text string) (name string, err error) {
 	return claims.Subject, nil
 }
 
-// passwordStamp returns a value that changes with the password of a user, or the secret of an API token. Tokens contain it, and become invalid when the
-// password is changed or the user is removed. It is the same for all users with certificates.
+// passwordStamp returns a value that changes with the password of a user, or the secret of an API token. Tokens contain it,
+// and become invalid when the password is changed or the user is removed. It is the same for all users with certificates.
 func (p *policy) passwordStamp(name string) string {
 	mac := hmac.New(sha256.New, p.secret)
 	if token, ok := strings.CutPrefix(name, tokenUser); ok {

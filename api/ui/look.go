@@ -3,11 +3,12 @@ package ui
 import (
 	"embed"
 	"fmt"
-	template "github.com/DataDog/datadog-agent/pkg/template/html"
 	"io/fs"
 	"path"
 	"strings"
 	"sync"
+
+	template "github.com/DataDog/datadog-agent/pkg/template/html"
 )
 
 //go:embed templates

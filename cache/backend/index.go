@@ -90,8 +90,8 @@ type ReadTx interface {
 	// Scan yields, in byte order, the keys that begin with prefix and are greater than after, with their values. The table
 	// must not be written to during the scan.
 	Scan(t Table, prefix, after string) iter.Seq2[string, []byte]
-	// Prefetch announces keys that Get will read, and prefixes that Scan will read from the beginning. An index on another machine reads all of them in one request; another
-	// one does not iterate over them.
+	// Prefetch announces keys that Get will read, and prefixes that Scan will read from the beginning. An index on another
+	// machine reads all of them in one request; another one does not iterate over them.
 	Prefetch(keys iter.Seq[Key])
 }
 

@@ -73,8 +73,8 @@ func (s *Service) planRemoval(ctx context.Context, removal gc.Removal, dryRun bo
 	return plan, err
 }
 
-// findRefs resolves names and patterns to references that the sender of the request may delete, without duplicates. A name without a tag does not mean latest
-// here, so that only named tags are deleted.
+// findRefs resolves names and patterns to references that the sender of the request may delete, without duplicates. A name
+// without a tag does not mean latest here, so that only named tags are deleted.
 func (s *Service) findRefs(ctx context.Context, names []string) (refs []mirror.Ref, err error) {
 	for _, name := range names {
 		if admin.IsPattern(name) {

@@ -38,7 +38,8 @@ func (s *server) withConsole(next http.Handler) http.Handler {
 	})
 }
 
-// showSettings returns the settings in effect as YAML, with the origin of each as it was when the server started. Secrets are masked.
+// showSettings returns the settings in effect as YAML, with the origin of each as it was when the server started. Secrets
+// are masked.
 func (s *server) showSettings() (string, error) {
 	return config.Loaded{Config: *s.current(), Origins: s.settings.Origins}.Show()
 }
