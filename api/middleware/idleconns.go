@@ -35,7 +35,8 @@ type ConnLimits struct {
 	// [mirror.Shares]; when it opens more, the one that is idle the longest is closed. At the limit, a client that has more
 	// of them gives one up for a client that has fewer.
 	Idle int
-	// Total limits all connections. Further ones are closed at once. Zero is no limit.
+	// Total limits all connections. At the limit, an idle one is closed for a new one. If the client of the new connection
+	// leaves none of them to close, the new one is closed. Zero is no limit.
 	Total int
 }
 
@@ -77,7 +78,7 @@ func (c *idleConns) setState(conn net.Conn, state http.ConnState) {
 // begin adds a new connection, or closes it during the shutdown or if there are too many.
 func (c *idleConns) begin(conn net.Conn) {
 	tracked := &trackedConn{Conn: conn, client: mirror.NetworkOfPeer(conn.RemoteAddr()), unused: true}
-	if c.closing || c.total > 0 && len(c.conns) >= c.total {
+	if c.closing || c.total > 0 && len(c.conns) >= c.total && !c.closeIdle(tracked) {
 		c.close(tracked)
 		return
 	}
@@ -88,14 +89,10 @@ func (c *idleConns) begin(conn net.Conn) {
 // add adds a connection that is idle now. At the limit it closes another one, or this one.
 func (c *idleConns) add(conn *trackedConn) {
 	for !c.shares.Take(conn.client, 1) {
-		oldest := c.byClient[c.shares.Yields(conn.client)]
-		if oldest == nil { // the limit leaves no room for one
+		if !c.closeIdle(conn) {
 			c.close(conn)
 			return
 		}
-		victim := oldest.Front().Value.(*trackedConn)
-		c.remove(victim)
-		c.close(victim)
 	}
 	conns := c.byClient[conn.client]
 	if conns == nil {
@@ -103,6 +100,23 @@ func (c *idleConns) add(conn *trackedConn) {
 		c.byClient[conn.client] = conns
 	}
 	conn.element = conns.PushBack(conn)
+}
+
+// closeIdle closes the idle connection that makes room for conn, and reports whether there is one. A connection that has
+// had its response does not displace one of the same client whose first request may be on its way: that client would get no
+// response at all.
+func (c *idleConns) closeIdle(conn *trackedConn) bool {
+	oldest := c.byClient[c.shares.Yields(conn.client)]
+	if oldest == nil {
+		return false
+	}
+	victim := oldest.Front().Value.(*trackedConn)
+	if victim.unused && !conn.unused && victim.client == conn.client {
+		return false
+	}
+	c.remove(victim)
+	c.close(victim)
+	return true
 }
 
 // remove removes a connection from the idle ones if it is one of them.
