@@ -24,9 +24,19 @@ import (
 
 // testServer is a PostgreSQL server of the tests. It listens on a socket in its folder only.
 type testServer struct {
-	folder    string
-	process   *exec.Cmd
-	databases atomic.Int64
+	folder  string
+	process *exec.Cmd
+
+	mu        sync.Mutex
+	databases int
+	free      []*testDatabase
+}
+
+// testDatabase is a database that tests use one after the other: to make one takes much longer than to empty it.
+type testDatabase struct {
+	url   string
+	conn  *pgx.Conn
+	empty string // statements that delete all rows
 }
 
 var (
@@ -167,14 +177,46 @@ func (s *testServer) prepareTemplate() error {
 	return nil
 }
 
-// database returns the address of a new, empty database.
+// database returns the address of an empty database, which belongs to the test until it ends.
 func (s *testServer) database(t *testing.T) string {
 	t.Helper()
-	name := fmt.Sprintf("test%d", s.databases.Add(1))
-	if err := s.exec("postgres", "create database "+name+" template template"); err != nil {
-		t.Fatal(err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var d *testDatabase
+	if n := len(s.free); n > 0 {
+		d, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		s.databases++
+		var err error
+		if d, err = s.newDatabase(fmt.Sprint("test", s.databases)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return s.url(name)
+	t.Cleanup(func() {
+		if _, err := d.conn.PgConn().Exec(context.Background(), d.empty).ReadAll(); err != nil {
+			t.Errorf("empty the database: %v", err)
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.free = append(s.free, d)
+	})
+	return d.url
+}
+
+func (s *testServer) newDatabase(name string) (*testDatabase, error) {
+	if err := s.exec("postgres", "create database "+name+" template template"); err != nil {
+		return nil, err
+	}
+	ctx := context.Background()
+	d := &testDatabase{url: s.url(name)}
+	var err error
+	if d.conn, err = pgx.Connect(ctx, d.url); err != nil {
+		return nil, err
+	}
+	const statements = `select string_agg(format('delete from %I', tablename), ';') from pg_tables
+where schemaname = 'public' and tablename <> 'mirror_migrations'`
+	return d, d.conn.QueryRow(ctx, statements).Scan(&d.empty)
 }
 
 // folderDatabases are the databases of the folders in which a suite opens an index.
@@ -188,7 +230,7 @@ func (f folderDatabases) open(t *testing.T, folder string) backend.Index {
 	return OpenIndex(t, f[folder])
 }
 
-// Database returns the address of a new, empty database.
+// Database returns the address of an empty database, which belongs to the test until it ends.
 func Database(t *testing.T) string {
 	t.Helper()
 	return server(t).database(t)
