@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"io"
 	"sync"
 	"time"
 
@@ -98,46 +97,4 @@ func (d *download) closeRepos() []mirror.Repo {
 	defer d.mu.Unlock()
 	d.closed = true
 	return d.repos
-}
-
-// copyBuffer is the size of the buffer between an upstream and the store.
-const copyBuffer = 128 << 10
-
-// maxUnsized is the maximum size of a blob whose size neither its upstream nor a manifest states.
-const maxUnsized = 64 << 30
-
-// receive copies body into the store until it ends. It fails at once if body is longer than the announced size, or
-// unreasonably long without one, and at the end if body is shorter. room returns an error if there is no room for more.
-func (d *download) receive(body io.Reader, room func(need int64) error) error {
-	buf := make([]byte, copyBuffer)
-	checked := int64(0)
-	for {
-		n, err := body.Read(buf)
-		if n > 0 {
-			if d.size >= 0 && d.received+int64(n) > d.size {
-				return mirror.Errorf(mirror.CodeUnavailable, "the upstream sends more than the %d bytes it announced", d.size)
-			}
-			if d.size < 0 && d.received+int64(n) > maxUnsized {
-				return mirror.Errorf(mirror.CodeUnavailable, "the upstream does not state the size of the blob, and sends more than %d GiB", maxUnsized>>30)
-			}
-			if d.received-checked >= capacityInterval {
-				if err := room(int64(n)); err != nil {
-					return &storeError{err}
-				}
-				checked = d.received
-			}
-			if _, err := d.in.Write(buf[:n]); err != nil {
-				return &storeError{err}
-			}
-			d.update(func() { d.received += int64(n) })
-		}
-		switch {
-		case err == io.EOF && d.size >= 0 && d.received < d.size:
-			return mirror.Errorf(mirror.CodeUnavailable, "the upstream ended after %d of %d bytes", d.received, d.size)
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return mirror.Errorf(mirror.CodeUnavailable, "the upstream broke off after %d bytes: %w", d.received, err)
-		}
-	}
 }
