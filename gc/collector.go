@@ -57,6 +57,7 @@ type Collector struct {
 	store   Store
 	sources Sources
 	disk    func() (total, free int64, err error)
+	onEnd   func(Result, error)
 	log     *zap.Logger
 	started time.Time
 
@@ -76,6 +77,8 @@ type CollectorOptions struct {
 	Schedule
 	// Disk returns the size and the free space of the disk, in bytes. Nil means that they are unknown.
 	Disk func() (total, free int64, err error)
+	// OnCollected is called after each run with its result and error; nil ignores them.
+	OnCollected func(Result, error)
 	// Log receives the results of runs; nil logs nothing.
 	Log *zap.Logger
 }
@@ -83,7 +86,7 @@ type CollectorOptions struct {
 // NewCollector returns a collector that collects only on request until [Collector.Serve] is called. It loads the
 // results of earlier runs from the store.
 func NewCollector(ctx context.Context, store Store, sources Sources, opts CollectorOptions) (*Collector, error) {
-	c := &Collector{store: store, sources: sources, disk: opts.Disk, log: opts.Log, started: time.Now(), last: make(map[Cause]Result),
+	c := &Collector{store: store, sources: sources, disk: opts.Disk, onEnd: opts.OnCollected, log: opts.Log, started: time.Now(), last: make(map[Cause]Result),
 		changed: make(chan struct{})}
 	if c.log == nil {
 		c.log = zap.NewNop()
@@ -185,6 +188,9 @@ func (c *Collector) run(ctx context.Context, cause Cause, opts Options, report f
 	c.began, c.last[cause] = time.Time{}, result
 	c.mu.Unlock()
 	c.record(context.WithoutCancel(ctx), result, err)
+	if c.onEnd != nil {
+		c.onEnd(result, err)
+	}
 	return result, err
 }
 

@@ -169,6 +169,7 @@ func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
 		{"GET /api/v1/images/details", "/api/v1/images/details?image=docker.io/library/open:1", "", slices.Repeat([]int{missing}, len(reads))},
 		{"GET /api/v1/storage/history", "", "", readsAsAdmin},
 		{"GET /api/v1/transfers", "", "", reads},
+		{"GET /api/v1/changes", "", "", reads},
 		{"GET /api/v1/wants", "", "", reads},
 		{"POST /api/v1/wants/forget", "", `{}`, administers},
 		{"POST /api/v1/calls/{name}", "/api/v1/calls/usage", "null", readsByPost},

@@ -63,6 +63,11 @@ func (c *Client) Transfers(ctx context.Context) (transfers mirror.Transfers, err
 	return transfers, c.call(ctx, http.MethodGet, "transfers", nil, &transfers)
 }
 
+// Changes returns a page of the latest changes.
+func (c *Client) Changes(ctx context.Context, q ChangeQuery) (page ChangePage, err error) {
+	return page, c.call(ctx, http.MethodGet, "changes?"+q.values().Encode(), nil, &page)
+}
+
 // Wants returns the images and blobs that clients requested and could not get.
 func (c *Client) Wants(ctx context.Context) (wants []mirror.Want, err error) {
 	return wants, c.call(ctx, http.MethodGet, "wants", nil, &wants)

@@ -13,6 +13,7 @@
 //	GET  /api/v1/images/details  what is stored of ?image=; ?raw=     an ImageDetails
 //	GET  /api/v1/storage/history how much was stored on each day      an array of gc.Sample
 //	GET  /api/v1/transfers       running downloads, and the backfill  a mirror.Transfers
+//	GET  /api/v1/changes         latest changes; see [ChangeQuery]    a ChangePage
 //	GET  /api/v1/wants           wants                                an array of mirror.Want
 //	POST /api/v1/wants/forget    delete wants; takes a ForgetRequest  a ForgetResult
 //	POST /api/v1/calls/{name}    run a call                           a line for each [Event]
@@ -46,8 +47,8 @@
 //
 // A job is work that can take long: a sync, an import, a migration, a collection, a verification, a compaction. It has an ID,
 // and goes on when the client that started it leaves. It ends by itself, when a client cancels it, or when the mirror
-// stops; its watchers receive the reason. The mirror keeps the latest 200 ended jobs for a day, with their summary or
-// error, in memory: after a restart they are unknown.
+// stops; its watchers receive the reason. The mirror keeps the latest 200 ended jobs for 30 days, with their summary or
+// error, also when it is restarted, and their events until then. A job that the mirror was killed with is canceled.
 //
 // An attached job (?attached=1) belongs to the client that started it, as a command that shows the result does. It is
 // canceled when no connection with ?attach=1 watches it for 30 seconds; on the admin socket at once, as there only the end

@@ -51,6 +51,10 @@ type Options struct {
 	Reload func(context.Context) (Reloaded, error)
 	// OnChange is called after each request that changes something or exports content; nil ignores them.
 	OnChange func(Change)
+	// Changes keeps the latest changes; nil keeps none.
+	Changes ChangeLog
+	// State keeps the jobs over a restart; nil forgets them.
+	State mirror.StateStore
 	// ConsoleLink returns an address of the web console that logs in; nil if there is no server.
 	ConsoleLink func() (ConsoleLink, error)
 	// Access knows who may do what; nil if there is no server.
@@ -94,6 +98,8 @@ func New(m Mirror, opts Options) *Handler {
 		opts.Log = zap.NewNop()
 	}
 	h := &Handler{mirror: m, opts: opts, log: opts.Log, mux: http.NewServeMux()}
+	h.jobs.records = jobRecords{store: opts.State, log: opts.Log}
+	h.jobs.list = h.jobs.records.load()
 	h.handle(h.routes())
 	if opts.Server != nil {
 		h.handle(profiles())

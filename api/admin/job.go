@@ -68,6 +68,7 @@ type job struct {
 	cancel    context.CancelCauseFunc
 	log       jobLog
 	input     *jobInput // nil for a job without input
+	restored  *JobInput // of a job of an earlier process
 	abandoned *time.Timer
 
 	mu       sync.Mutex
@@ -134,11 +135,12 @@ func (j *job) run(work Job, request json.RawMessage) error {
 	return err
 }
 
-// end records the end of the job. failure is nil if it succeeded.
-func (j *job) end(failure *errorBody) {
+// end records the end of the job, has save keep it, and tells its watchers. failure is nil if it succeeded.
+func (j *job) end(failure *errorBody, save func(JobStatus)) {
 	j.mu.Lock()
 	j.ended, j.failure, j.canceled = time.Now().UTC(), failure, j.ctx.Err() != nil
 	j.mu.Unlock()
+	save(j.status())
 	if j.input != nil {
 		j.input.timeout.Stop()
 	}
@@ -165,7 +167,7 @@ func (j *job) status() JobStatus {
 		Started: j.started, Ended: j.ended, Error: j.failure,
 	}
 	_, s.Progress = j.log.usage()
-	if j.input != nil {
+	if s.Input = j.restored; j.input != nil {
 		input := j.input.now()
 		s.Input = &input
 	}

@@ -19,14 +19,32 @@ type feeding struct {
 	failure atomic.Pointer[error]       // why the input could not be sent
 }
 
-// feed sends body to a job, until ctx ends or close is called. It calls failed if that fails.
-func (c *Client) feed(ctx context.Context, id string, body io.Reader, failed func()) *feeding {
+// SendAll sends the whole input of a job. If the connection breaks and body can seek, it continues where the job stopped
+// reading. It returns when the job has read body, or has ended; if body cannot be sent, SendAll cancels the job.
+func (c *Client) SendAll(ctx context.Context, id string, body io.Reader) (JobStatus, error) {
+	f := newFeeding(body)
+	defer f.close()
+	if err := f.sendAll(ctx, c, id); err != nil {
+		c.abandon(ctx, id)
+		return JobStatus{}, f.cause(ctx, err)
+	}
+	return c.JobStatus(ctx, id)
+}
+
+// newFeeding returns what sends body to a job.
+func newFeeding(body io.Reader) *feeding {
 	f := &feeding{body: body}
 	if seeker, ok := body.(io.Seeker); ok {
 		if at, err := seeker.Seek(0, io.SeekCurrent); err == nil { // it fails for a pipe
 			f.seeker, f.start = seeker, at
 		}
 	}
+	return f
+}
+
+// feed sends body to a job, until ctx ends or close is called. It calls failed if that fails.
+func (c *Client) feed(ctx context.Context, id string, body io.Reader, failed func()) *feeding {
+	f := newFeeding(body)
 	go func() {
 		if err := f.sendAll(ctx, c, id); err != nil && ctx.Err() == nil {
 			f.failure.Store(&err)

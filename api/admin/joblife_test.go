@@ -218,9 +218,9 @@ func TestEndedJobsAreForgotten(t *testing.T) {
 		if n := listed(); n != 200 {
 			t.Errorf("%d jobs are listed", n)
 		}
-		time.Sleep(25 * time.Hour)
+		time.Sleep(31 * 24 * time.Hour)
 		if n := listed(); n != 0 {
-			t.Errorf("%d jobs are listed a day later", n)
+			t.Errorf("%d jobs are listed a month later", n)
 		}
 	})
 }

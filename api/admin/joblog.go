@@ -99,6 +99,13 @@ func (l *jobLog) end() {
 	l.wake()
 }
 
+// drop forgets the events of a log that has ended.
+func (l *jobLog) drop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept, l.size = nil, 0
+}
+
 // usage returns the number of bytes in the log, and the latest progress.
 func (l *jobLog) usage() (size int, p *Progress) {
 	l.mu.Lock()
@@ -118,6 +125,7 @@ type logBatch struct {
 	lines   []numberedLine  // events and progress in order
 	next    logPosition     // after the batch
 	ended   bool            // nothing follows
+	whole   bool            // the position is that of the last event
 	changed <-chan struct{} // closed when there is more
 }
 
@@ -155,9 +163,10 @@ func (l *jobLog) after(at logPosition) (b logBatch) {
 	if news && b.next.last >= l.progressAfter {
 		progress()
 	}
-	if b.next.last == l.last {
+	if b.next.last >= l.last { // it is later if the watcher knows the job from an earlier process
 		b.ended = l.ended
 	}
+	b.whole = at.last == l.last
 	b.changed = l.waiter()
 	return b
 }

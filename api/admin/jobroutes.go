@@ -40,7 +40,7 @@ func (h *Handler) endJob(j *job, request json.RawMessage, err error) {
 		failure = &body
 	}
 	h.notify(j.request, j.name, request, err) // before a client learns that the job has ended
-	j.end(failure)
+	j.end(failure, func(s JobStatus) { h.jobs.records.save(s) })
 }
 
 // startJob starts a job. It answers with the state of the job, which goes on without its client unless it is attached.
@@ -65,7 +65,7 @@ func (h *Handler) startJob(w http.ResponseWriter, r *http.Request) error {
 		j.attach()
 	}
 	if err := h.addJob(j, request); err != nil {
-		j.end(nil)
+		j.end(nil, func(JobStatus) {}) // it never began
 		return err
 	}
 	go h.runJob(j, work, request)

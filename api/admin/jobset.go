@@ -14,14 +14,15 @@ import (
 // Limits of the jobs of a mirror.
 const (
 	maxRunningJobs = 64
-	maxEndedJobs   = 200            // ended jobs that are kept
-	maxEndedBytes  = 8 << 20        // events of ended jobs that are kept
-	keepEndedJobs  = 24 * time.Hour // how long
+	maxEndedJobs   = 200                 // ended jobs that are kept
+	maxEndedBytes  = 8 << 20             // of their events
+	keepEndedJobs  = 30 * 24 * time.Hour // how long
 )
 
 // jobSet are the jobs of a mirror. It is safe for concurrent use.
 type jobSet struct {
-	work sync.WaitGroup // running jobs
+	work    sync.WaitGroup // running jobs
+	records jobRecords
 
 	mu     sync.Mutex
 	list   []*job // in the order of their start
@@ -31,12 +32,20 @@ type jobSet struct {
 // add adds a job, and returns an error if there are too many or the mirror is shutting down. The caller calls s.work.Done
 // when the job has ended.
 func (s *jobSet) add(j *job) error {
+	forgotten, err := s.insert(j)
+	if err == nil {
+		s.records.save(j.status(), forgotten...)
+	}
+	return err
+}
+
+// insert does what add does in memory, and returns the jobs that it forgets.
+func (s *jobSet) insert(j *job) (forgotten []*job, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed != nil {
-		return mirror.Errorf(mirror.CodeUnavailable, "%w", s.closed)
+		return nil, mirror.Errorf(mirror.CodeUnavailable, "%w", s.closed)
 	}
-	s.forget()
 	running := 0
 	for _, other := range s.list {
 		if other.endedAt().IsZero() {
@@ -44,29 +53,37 @@ func (s *jobSet) add(j *job) error {
 		}
 	}
 	if running >= maxRunningJobs {
-		return mirror.Errorf(mirror.CodeTooManyRequests, "%d jobs are running: cancel one, or wait for one", running)
+		return nil, mirror.Errorf(mirror.CodeTooManyRequests, "%d jobs are running: cancel one, or wait for one", running)
 	}
+	forgotten = s.forget()
 	s.list = append(s.list, j)
 	s.work.Add(1)
-	return nil
+	return forgotten, nil
 }
 
-// forget removes ended jobs that are over the limits, the oldest first. The caller holds s.mu.
-func (s *jobSet) forget() {
+// forget removes ended jobs that are over the limits, the oldest first, and returns them. Of the others it drops the events that
+// are too many. The caller holds s.mu.
+func (s *jobSet) forget() (forgotten []*job) {
 	ended, size := 0, 0
 	kept := make([]*job, 0, len(s.list))
 	for _, j := range slices.Backward(s.list) {
 		if at := j.endedAt(); !at.IsZero() {
 			used, _ := j.log.usage()
 			ended, size = ended+1, size+used
-			if ended > maxEndedJobs || size > maxEndedBytes || time.Since(at) > keepEndedJobs {
+			if ended > maxEndedJobs || time.Since(at) > keepEndedJobs {
+				forgotten = append(forgotten, j)
 				continue
+			}
+			if size > maxEndedBytes {
+				size -= used
+				j.log.drop()
 			}
 		}
 		kept = append(kept, j)
 	}
 	slices.Reverse(kept)
 	s.list = kept
+	return forgotten
 }
 
 // find returns a job.
@@ -78,15 +95,16 @@ func (s *jobSet) find(id string) (*job, error) {
 			return j, nil
 		}
 	}
-	return nil, mirror.Errorf(mirror.CodeNameUnknown, "there is no job %s: it ended long ago, or before the mirror was restarted", mirror.Printable(id))
+	return nil, mirror.Errorf(mirror.CodeNameUnknown, "there is no job %s: it ended long ago", mirror.Printable(id))
 }
 
 // statuses describes all jobs, the latest first.
 func (s *jobSet) statuses() []JobStatus {
 	s.mu.Lock()
-	s.forget()
+	forgotten := s.forget()
 	list := slices.Clone(s.list)
 	s.mu.Unlock()
+	s.records.remove(forgotten)
 	all := make([]JobStatus, 0, len(list))
 	for _, j := range slices.Backward(list) {
 		all = append(all, j.status())

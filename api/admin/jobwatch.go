@@ -72,7 +72,7 @@ func (h *Handler) watchJob(w http.ResponseWriter, r *http.Request) error {
 // watched reports whether the job has ended, and a watcher at a position has received all events.
 func (j *job) watched(at logPosition) bool {
 	batch := j.log.after(at)
-	return batch.ended && batch.next.last == at.last
+	return batch.ended && batch.whole
 }
 
 // positionOf returns the position in the log that a request continues at.

@@ -59,7 +59,10 @@ var operations = map[string]operation{
 	"GET /api/v1/storage/history": {
 		summary: "How much was stored on each of the last days", answer: []gc.Sample{},
 	},
-	"GET /api/v1/transfers":     {summary: "Running downloads, and images that are completed in the background", answer: mirror.Transfers{}},
+	"GET /api/v1/transfers": {summary: "Running downloads, and images that are completed in the background", answer: mirror.Transfers{}},
+	"GET /api/v1/changes": {summary: "The latest changes: who did what, and from where", answer: admin.ChangePage{},
+		query: []string{"match", "a pattern of repositories, as for images", "action", "such as push, delete, import or mode; may be repeated", "user", "who did it",
+			"since", "a time as 2026-01-31T00:00:00Z", "before", "next of the page before", "after", "only changes with higher numbers", "limit", "changes in the page"}},
 	"GET /api/v1/wants":         {summary: "What clients requested and could not get", answer: []mirror.Want{}},
 	"POST /api/v1/wants/forget": {summary: "Delete wants", request: admin.ForgetRequest{}, answer: admin.ForgetResult{}},
 	"GET /api/v1/access":        {summary: "Users, and the rules that say who may do what", answer: admin.AccessRules{}},

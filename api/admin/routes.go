@@ -49,6 +49,7 @@ func (h *Handler) routes() []route {
 		{"GET /api/v1/images/details", needsPull, h.imageDetails},
 		{"GET /api/v1/storage/history", needsAdmin, h.storageHistory},
 		{"GET /api/v1/transfers", needsPull, h.transfers},
+		{"GET /api/v1/changes", needsPull, h.changes},
 		{"GET /api/v1/wants", needsPull, h.wants},
 		{"POST /api/v1/wants/forget", needsAdmin, h.forgetWants},
 		{"POST /api/v1/calls/{name}", needsByName, h.serveCall},

@@ -10,33 +10,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/opencontainers/go-digest"
 	"go.uber.org/zap"
 
+	"airmirror/api/admin"
 	"airmirror/mirror"
 )
 
 // Entry is one line of the log.
-type Entry struct {
-	Time    time.Time `json:"time"`
-	Action  string    `json:"action"`            // push, push-blob, mount, delete, delete-blob, or the action of a command
-	User    string    `json:"user,omitempty"`    // the user; for commands, the account on this machine
-	Address string    `json:"address,omitempty"` // the client's address; "local" for commands on this machine
-	Request string    `json:"request,omitempty"` // the request ID, as in other logs
-
-	Repo   string        `json:"repository,omitempty"` // in the form of [mirror.Repo.String]
-	Tags   []string      `json:"tags,omitempty"`
-	Digest digest.Digest `json:"digest,omitempty"`
-	Bytes  int64         `json:"bytes,omitempty"`
-	From   string        `json:"from,omitempty"` // the repository that a blob was mounted from
-	// Was is the digest that each tag had before, for tags that moved.
-	Was map[string]digest.Digest `json:"was,omitempty"`
-	// Detail is the request of a command.
-	Detail json.RawMessage `json:"detail,omitempty"`
-
-	Result mirror.Code `json:"result"` // "OK", or the error code
-	Error  string      `json:"error,omitempty"`
-}
+type Entry = admin.LoggedChange
 
 // resultOK is the result of successful actions.
 const resultOK mirror.Code = "OK"
@@ -48,13 +29,14 @@ type Log struct {
 	mu       sync.Mutex
 	file     *file // nil if there is no log file
 	path     string
+	recent   *Recent       // keeps the entries as well; nil for none
 	missing  int           // entries that could not be written since the last one that was
 	failures atomic.Uint64 // entries that could not be written
 }
 
-// Open opens the log at path. If path is empty, entries are discarded.
-func Open(path string, log *zap.Logger) (*Log, error) {
-	l := &Log{log: log}
+// Open opens the log at path. If path is empty, entries are discarded. recent keeps the latest as well, unless it is nil.
+func Open(path string, recent *Recent, log *zap.Logger) (*Log, error) {
+	l := &Log{log: log, recent: recent}
 	use, err := l.Reopen(path)
 	if err != nil {
 		return nil, err
@@ -132,7 +114,9 @@ func (l *Log) Write(e Entry, err error) {
 	if l == nil {
 		return
 	}
-	line, err := encode(e, err)
+	e = completed(e, err)
+	l.recent.add(e)
+	line, err := encode(e)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file == nil {
@@ -156,13 +140,13 @@ func (l *Log) missingLine() []byte {
 	if l.missing == 0 {
 		return nil
 	}
-	line, _ := encode(Entry{Action: "entries-missing"}, // always has a JSON form
-		mirror.Errorf(mirror.CodeUnknown, "%d entries before this one could not be written", l.missing))
+	line, _ := encode(completed(Entry{Action: "entries-missing"}, // always has a JSON form
+		mirror.Errorf(mirror.CodeUnknown, "%d entries before this one could not be written", l.missing)))
 	return line
 }
 
-// encode returns the line of an entry.
-func encode(e Entry, failure error) ([]byte, error) {
+// completed returns an entry with its time, and the result that an error stands for.
+func completed(e Entry, failure error) Entry {
 	e.Result = resultOK
 	if failure != nil {
 		e.Result, e.Error = mirror.CodeOf(failure), failure.Error()
@@ -171,6 +155,11 @@ func encode(e Entry, failure error) ([]byte, error) {
 		e.Time = time.Now()
 	}
 	e.Time = e.Time.UTC().Truncate(time.Millisecond)
+	return e
+}
+
+// encode returns the line of an entry.
+func encode(e Entry) ([]byte, error) {
 	line, err := json.Marshal(e)
 	return append([]byte(mirror.Printable(string(line))), '\n'), err
 }

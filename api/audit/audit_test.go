@@ -47,7 +47,7 @@ func lines(t *testing.T, path string) (entries []audit.Entry) {
 func open(t *testing.T) (l *audit.Log, path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "audit.log")
-	l, err := audit.Open(path, zap.NewNop())
+	l, err := audit.Open(path, nil, zap.NewNop())
 	must(t, err)
 	t.Cleanup(l.Close)
 	return l, path
@@ -185,7 +185,7 @@ func TestMovedLogIsReopened(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "log")
 	must(t, os.Mkdir(folder, 0o700))
 	path := filepath.Join(folder, "audit.log")
-	l, err := audit.Open(path, zap.New(core))
+	l, err := audit.Open(path, nil, zap.New(core))
 	must(t, err)
 	defer l.Close()
 	l.Write(audit.Entry{Action: "one"}, nil)

@@ -75,7 +75,7 @@ func TestIncompleteLastLineIsRepaired(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "audit.log")
 			must(t, os.WriteFile(path, []byte(tt.before), 0o600))
-			l, err := audit.Open(path, zap.NewNop())
+			l, err := audit.Open(path, nil, zap.NewNop())
 			must(t, err)
 			l.Write(audit.Entry{Action: "next"}, nil)
 			l.Close()

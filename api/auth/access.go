@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"airmirror/api/admin"
+	"airmirror/api/middleware"
 	"airmirror/api/registry"
 	"airmirror/mirror"
 )
@@ -24,6 +25,7 @@ func (g *Guard) API(next http.Handler) http.Handler {
 			admin.Refuse(w, r, err)
 			return
 		}
+		middleware.SetUser(w, access.User)
 		next.ServeHTTP(w, r.WithContext(admin.WithAccess(r.Context(), access)))
 	})
 }

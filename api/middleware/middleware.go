@@ -133,6 +133,7 @@ func (h *Handler) notify(out *writer, in *body, r *http.Request, id string, brok
 		e.Status = http.StatusOK
 	}
 	e.Address = mirror.HostOf(r.RemoteAddr)
+	e.User = out.user
 	if out.hasCall && h.opts.User != nil {
 		e.User = h.opts.User(out.call.Context)
 	}

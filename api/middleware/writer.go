@@ -35,6 +35,7 @@ type writer struct {
 	sent     int64
 	id       [1]string // storage for the header with the request ID
 	hasCall  bool
+	user     string // of a request that is not one of the registry
 	call     registry.Call
 	exchange Exchange
 }
@@ -44,6 +45,13 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Observe implements [registry.Observer].
 func (w *writer) Observe(seen registry.Call) { w.hasCall, w.call = true, seen }
+
+// SetUser says who sent the request that w answers, for observers. It is for requests that the registry does not serve.
+func SetUser(w http.ResponseWriter, user string) {
+	if out, ok := w.(*writer); ok {
+		out.user = user
+	}
+}
 
 // begin sets the write deadline, replacing that of an earlier response on the connection.
 func (w *writer) begin() {

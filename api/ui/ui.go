@@ -77,7 +77,7 @@ func Route(console, next http.Handler) http.Handler {
 		switch {
 		case strings.HasPrefix(r.URL.Path, Path):
 			console.ServeHTTP(w, r)
-		case r.URL.Path == strings.TrimSuffix(Path, "/"), r.URL.Path == "/" && r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html"):
+		case r.URL.Path == strings.TrimSuffix(Path, "/"), r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get("Accept"), "text/html"):
 			w.Header().Add("Vary", "Accept")
 			redirect(w, strings.TrimPrefix(Path, "/"))
 		default:

@@ -17,10 +17,12 @@ import (
 // path of a proxy, and that clients of the registry get the registry.
 func TestBrowserIsSentToConsole(t *testing.T) {
 	c := open(t)
-	browser := httptest.NewRequest(http.MethodGet, "/", nil)
-	browser.Header.Set("Accept", "text/html,*/*")
-	if a := c.do(browser); a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != "console/" {
-		t.Errorf("a browser gets %d with the location %q", a.StatusCode, a.Header.Get("Location"))
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		browser := httptest.NewRequest(method, "/", nil)
+		browser.Header.Set("Accept", "text/html,*/*")
+		if a := c.do(browser); a.StatusCode != http.StatusSeeOther || a.Header.Get("Location") != "console/" {
+			t.Errorf("for %s, a browser gets %d with the location %q", method, a.StatusCode, a.Header.Get("Location"))
+		}
 	}
 	if a := c.do(httptest.NewRequest(http.MethodGet, "/console", nil)); a.Header.Get("Location") != "console/" {
 		t.Errorf("/console leads to %q", a.Header.Get("Location"))

@@ -10,18 +10,27 @@ import (
 )
 
 func newUsageCommand() *cobra.Command {
-	q := &adminCommand{}
+	q, history := &adminCommand{}, false
 	cmd := q.command(&cobra.Command{
 		Use:   "du [REPOSITORY | PATTERN]...",
 		Short: "Show the disk usage of repositories",
 		Long: `Show the tags, manifests and bytes of each repository, the largest repository first. EXCLUSIVE are
 the bytes of files that no other repository uses. Files that repositories share are stored once,
-and counted once in the total. Patterns are those of 'mirror ls', without tags.`,
+and counted once in the total. Patterns are those of 'mirror ls', without tags.
+
+With --history, show how much was stored on each of the last 400 days on which a server ran.`,
 		Example: `  mirror du
   mirror du library ghcr.io
+  mirror du --history
   mirror du --json | jq '.total.bytes'`,
 		Args: patterns,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
+		if history {
+			if len(args) > 0 {
+				return errHistoryOfAll
+			}
+			return printHistory(cmd.Context(), cmd.OutOrStdout(), client, q.json)
+		}
 		var all usages
 		err := client.Call(cmd.Context(), "usage", admin.UsageRequest{Match: args}, nil, all.add)
 		if err != nil {
@@ -32,6 +41,7 @@ and counted once in the total. Patterns are those of 'mirror ls', without tags.`
 		}
 		return all.print(cmd.OutOrStdout())
 	})
+	cmd.Flags().BoolVar(&history, "history", false, "show how much was stored on each day")
 	cmd.ValidArgsFunction = q.complete(0, listRepositories)
 	return cmd
 }

@@ -51,7 +51,7 @@ var commandGroups = []struct {
 	}},
 	{groupAirGap, []namedCommand{{"sync", newSyncCommand}, {"export", newExportCommand}, {"import", newImportCommand}, {"bundle", newBundleCommand}, {"key", newKeyCommand}}},
 	{groupSpace, []namedCommand{{"du", newUsageCommand}, {"gc", newCollectCommand}, {"compact", newCompactCommand}}},
-	{groupOperations, []namedCommand{{"jobs", newJobsCommand}, {"verify", newVerifyCommand}, {"backup", newBackupCommand}, {"health", newHealthCommand}}},
+	{groupOperations, []namedCommand{{"jobs", newJobsCommand}, {"transfers", newTransfersCommand}, {"changes", newChangesCommand}, {"verify", newVerifyCommand}, {"backup", newBackupCommand}, {"health", newHealthCommand}}},
 	{groupAccess, []namedCommand{{"client", newClientCommand}, {"user", newUserCommand}, {"token", newTokenCommand}, {"console", newConsoleCommand}, {"cert", newCertCommand}}},
 	{groupOther, []namedCommand{{"version", newVersionCommand}, {"completion", newCompletionCommand}}},
 }

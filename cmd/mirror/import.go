@@ -23,6 +23,8 @@ Tags move when the whole bundle is imported. The volumes of a bundle can be impo
 in order. A folder stands for all archives in it and below; other files in it are listed. An image
 with an unusable name is skipped and listed.
 
+With --detach, the command ends when the last bundle has arrived, and prints the ID of its job.
+
 Exit codes: 0 everything was imported, 2 invalid flags or files, 6 a tag was not moved as it was
 pushed here, 7 a bundle or a part of it was refused, 130 interrupted; others as for serve.`,
 		Example: `  mirror import plant.tar
@@ -35,9 +37,10 @@ pushed here, 7 a bundle or a part of it was refused, 130 interrupted; others as 
 	})
 	c.flags(cmd.Flags())
 	c.commonFlags(cmd.Flags())
+	addDetachFlag(cmd.Flags())
 	fromEnv := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
-		return errors.Join(fromEnv(cmd, args), c.read())
+		return errors.Join(fromEnv(cmd, args), c.checkDetach(cmd, true), c.read())
 	}
 	return cmd
 }
@@ -58,9 +61,17 @@ func (c *bundleConfig) commonFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.receipt, "receipt", "", "write a receipt of the stored content to this `file`, for 'mirror export --have'")
 }
 
+// checkDetach returns an error for --detach with flags that need the result of an import.
+func (c *bundleConfig) checkDetach(cmd *cobra.Command, bundles bool) error {
+	if isDetached(cmd) && (c.receipt != "" || bundles && c.DryRun) {
+		return &exitError{exitUsage, errors.New("--detach does not apply to --receipt and --dry-run, which wait for the result")}
+	}
+	return nil
+}
+
 // importAll imports the bundles. Then it writes a receipt of what is stored, even if something is missing.
 func (c *bundleConfig) importAll(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
-	return c.withReceipt(cmd, client, (&imports{bundleConfig: *c, cmd: cmd, client: client, json: asJSON}).run())
+	return c.withReceipt(cmd, client, (&imports{bundleConfig: *c, cmd: cmd, client: client, json: asJSON, detach: isDetached(cmd)}).run())
 }
 
 // withReceipt writes the receipt, unless err means that nothing can be said of what is stored.

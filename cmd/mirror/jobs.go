@@ -21,11 +21,12 @@ func newJobsCommand() *cobra.Command {
 		Use:   "jobs",
 		Short: "List what the server works on",
 		Long: `List the jobs of the server: imports, syncs, exports, migrations, collections, verifications and
-others, with who started them and from where. Those that ended within the last day are listed as
-well, at most 200, unless the server was restarted since.
+others, with who started them and from where. Those that ended within 30 days are listed as
+well, at most 200, also after the server was restarted.
 
 A command cancels its job when it is interrupted. With --detach, 'mirror sync', 'mirror gc' and
-'mirror verify' only start the job and print its ID.`,
+'mirror verify' only start the job and print its ID, and 'mirror import' leaves it when the bundle
+has arrived.`,
 		Example: `  mirror jobs
   mirror jobs show k7f3q2m5x4za
   mirror jobs watch k7f3q2m5x4za
@@ -274,6 +275,11 @@ func startDetached(cmd *cobra.Command, client *admin.Client, name string, reques
 	if err != nil {
 		return err
 	}
+	return printStarted(cmd, job, asJSON)
+}
+
+// printStarted prints the ID of a job that the command leaves.
+func printStarted(cmd *cobra.Command, job admin.JobStatus, asJSON bool) error {
 	if asJSON {
 		return printJSON(cmd.OutOrStdout(), job)
 	}

@@ -124,7 +124,7 @@ it was refused, 130 interrupted; others as for serve.`,
 func (c *syncConfig) run(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
 	switch {
 	case len(c.bundle.bundles) > 0:
-		return (&imports{bundleConfig: c.bundle, cmd: cmd, client: client, json: asJSON}).run()
+		return (&imports{bundleConfig: c.bundle, cmd: cmd, client: client, json: asJSON, detach: isDetached(cmd)}).run()
 	case migrates(c.migrate):
 		return runMigrate(cmd, client, c.migrate, asJSON)
 	case len(c.Images)+len(c.Wants) > 0 || !c.inputs.none():
@@ -155,8 +155,8 @@ func (c *syncConfig) check(cmd *cobra.Command, args []string) error {
 			return &exitError{exitUsage, fmt.Errorf("--%s only applies to fetching images: bundles and registries are imported completely", flag)}
 		}
 	}
-	if isDetached(cmd) && (bundles || c.bundle.receipt != "") {
-		return &exitError{exitUsage, errors.New("--detach does not apply to bundles, which the command sends, and to --receipt")}
+	if err := c.bundle.checkDetach(cmd, bundles); err != nil {
+		return err
 	}
 	if bundles && moves || named && (bundles || moves) {
 		return &exitError{exitUsage, errors.New("bundles, registries and images need a sync each")}

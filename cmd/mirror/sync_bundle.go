@@ -47,6 +47,7 @@ type imports struct {
 	cmd      *cobra.Command
 	client   *admin.Client
 	json     bool
+	detach   bool // leave the last import when its bundle has arrived
 	imported bool // at least one source was imported
 	kept     int  // pushed tags that were not moved
 }
@@ -68,12 +69,12 @@ func (im *imports) run() error {
 		}
 	}
 	broken := map[string]bool{} // sets of volumes with a refused volume
-	for _, source := range found.list {
+	for i, source := range found.list {
 		set := strings.TrimSuffix(source.path, filepath.Ext(source.path))
 		if source.volume != nil && broken[set] {
 			continue
 		}
-		summary, err := im.importSource(source)
+		summary, err := im.importSource(source, i == len(found.list)-1)
 		im.imported = im.imported || err == nil
 		if err != nil {
 			err = im.failed(source, err)
@@ -136,8 +137,8 @@ func (im *imports) failed(source source, err error) error {
 	return fmt.Errorf("%s: %w", source.name, err)
 }
 
-// importSource imports one source. The summary is nil if the job ended without one.
-func (im *imports) importSource(source source) (*transfer.Summary, error) {
+// importSource imports one source. The summary is nil if the job ended without one, or the import of the last source is left.
+func (im *imports) importSource(source source, last bool) (*transfer.Summary, error) {
 	if source.path == "-" && isTerminal(im.cmd.InOrStdin()) {
 		return nil, &exitError{exitUsage, errors.New("standard input is a terminal: name a file instead of -, or pipe an archive into the command with < or |")}
 	}
@@ -152,8 +153,11 @@ func (im *imports) importSource(source source) (*transfer.Summary, error) {
 	if v, ok := body.(*volume.Reader); ok && req.Volume != nil {
 		bare = !describe(req.Volume, v, source.path)
 	}
-	view := newImportView(im.cmd, im.json, source.name)
 	reading := &errorReader{Reader: body}
+	if im.detach && last {
+		return nil, im.leave(req, reading)
+	}
+	view := newImportView(im.cmd, im.json, source.name)
 	err = im.client.Job(im.cmd.Context(), "import", req, reading, view.event)
 	if failed := reading.failed(); failed != nil { // the cause of the error of the mirror
 		err = failed
@@ -167,6 +171,22 @@ func (im *imports) importSource(source source) (*transfer.Summary, error) {
 		return nil, err
 	}
 	return &view.result, err
+}
+
+// leave sends a bundle to an import, prints the ID of its job and does not wait for the rest of the work. If the job has failed
+// by then, it returns the error of the job.
+func (im *imports) leave(req transfer.ImportRequest, body io.Reader) error {
+	job, err := im.client.StartJob(im.cmd.Context(), "import", req, true)
+	if err != nil {
+		return err
+	}
+	if job, err = im.client.SendAll(im.cmd.Context(), job.ID, body); err != nil {
+		return err
+	}
+	if job.Error != nil {
+		return &mirror.Error{Code: job.Error.Code, Message: job.Error.Message, Detail: job.Error.Detail}
+	}
+	return printStarted(im.cmd, job, im.json)
 }
 
 // errorReader is a reader that keeps its error, as the mirror only sees a truncated body. failed may be called during a
@@ -183,6 +203,15 @@ func (r *errorReader) Read(p []byte) (int, error) {
 		r.err.Store(&err)
 	}
 	return n, err
+}
+
+// Seek implements [io.Seeker], so that an upload continues after the connection to the mirror broke. It fails if the reader
+// below cannot seek.
+func (r *errorReader) Seek(offset int64, whence int) (int64, error) {
+	if seeker, ok := r.Reader.(io.Seeker); ok {
+		return seeker.Seek(offset, whence)
+	}
+	return 0, errors.ErrUnsupported
 }
 
 // failed returns the error of reading, or nil.

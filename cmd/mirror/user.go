@@ -246,7 +246,7 @@ func (u *userFile) audit(action, name string, err error) {
 		return
 	}
 	log := server.NewCommandLogger(zapcore.ErrorLevel, os.Stderr)
-	l, logErr := audit.Open(path, log)
+	l, logErr := audit.Open(path, nil, log)
 	if logErr != nil {
 		log.Error("cannot write to the audit log", zap.Error(logErr))
 		return

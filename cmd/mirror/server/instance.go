@@ -58,6 +58,7 @@ type Instance struct {
 	events    *events.Events
 	collector *gc.Collector
 	audit     *audit.Log
+	changes   *audit.Recent
 	uploads   *registry.OpenUploads
 	tokens    *auth.Tokens
 	service   *service.Service
@@ -97,12 +98,13 @@ func (i *Instance) open(ctx context.Context) (err error) {
 		return err
 	}
 	c := i.settings
-	if i.audit, err = audit.Open(c.Audit.File, i.log); err != nil { // later, the missing entries would go unnoticed
+	i.changes = audit.OpenRecent(filepath.Join(c.Data, changesFile), i.log)
+	if i.audit, err = audit.Open(c.Audit.File, i.changes, i.log); err != nil { // later, the missing entries would go unnoticed
 		return &Error{InvalidConfig, err}
 	}
 	i.uploads = newOpenUploads(i.current)
 	i.collector, err = gc.NewCollector(ctx, notifyingStore{i.store, i.uploads.End}, i.Proxy, gc.CollectorOptions{
-		Schedule: c.GC.Collector(c.Names()), Disk: i.store.Space, Log: i.log,
+		Schedule: c.GC.Collector(c.Names()), Disk: i.store.Space, OnCollected: i.collected, Log: i.log,
 	})
 	if err != nil {
 		return err
@@ -148,7 +150,7 @@ func (i *Instance) release() error {
 	if i.audit != nil {
 		i.audit.Close()
 	}
-	return i.store.Close()
+	return errors.Join(i.changes.Close(), i.store.Close())
 }
 
 // newProxy returns the proxy of the mirror. Offline, it has no client of upstreams, so that nothing can contact one.
@@ -233,6 +235,16 @@ func (i *Instance) registryAt(url string) (migrate.RegistryClient, error) {
 	return i.newUpstream(i.settings.Config, []upstream.Config{at})
 }
 
+// changesFile is the name of the file with the latest changes in a data folder.
+const changesFile = "changes.log"
+
+// collected keeps a collection that nobody asked for, if it deleted something or failed.
+func (i *Instance) collected(r gc.Result, err error) {
+	if r.Cause != gc.ByCommand && (err != nil || r.Totals != gc.Totals{}) {
+		i.changes.Collected(map[string]any{"cause": r.Cause, "images": r.Images, "blobs": r.Blobs, "bytes": r.Bytes}, err)
+	}
+}
+
 // Admin returns the admin API for commands in this process. It logs nothing: the commands report errors.
 func (i *Instance) Admin() *admin.Handler {
 	details := func(context.Context) (d admin.Details) {
@@ -257,7 +269,8 @@ func (i *Instance) admin(opts admin.Options) *admin.Handler {
 	if opts.Data, err = filepath.Abs(i.settings.Data); err != nil {
 		opts.Data = i.settings.Data
 	}
-	opts.Version, opts.OnChange, opts.Tokens = i.opts.Version, i.audit.Command, i.tokens
+	opts.Version, opts.OnChange, opts.Changes, opts.Tokens = i.opts.Version, i.audit.Command, i.changes, i.tokens
+	opts.State = i.store
 	opts.Jobs, opts.Calls, opts.Streams = i.service.Jobs(), i.service.Calls(), i.service.Streams()
 	opts.Detail = audit.Detail
 	opts.Storage, opts.Find, opts.Samples = i.service.Storage, i.service.Find, i.collector.Samples
