@@ -150,7 +150,7 @@ func changedText(c admin.LoggedChange) string {
 		what += ":" + strings.Join(c.Tags, ", ")
 	case c.Digest != "":
 		what += "@" + short(c.Digest)
-	case c.Repo == "":
+	case c.Repo == "" && string(c.Detail) != "{}" && string(c.Detail) != "null":
 		what = string(c.Detail)
 	}
 	if c.Error != "" {
