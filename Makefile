@@ -13,7 +13,7 @@ TORTURESEED ?= 0
 # Flags for `go test`, as in `make test TESTFLAGS=-race`.
 TESTFLAGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help run build image image-files cross release-snapshot docs test race e2e e2e-clients e2e-console manifests bench bench-quick torture fuzz lint fmt clean FORCE
+.PHONY: help run build image image-files cross release-snapshot docs test test-servers race e2e e2e-clients e2e-console manifests bench bench-quick torture fuzz lint fmt clean FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,8 @@ docs: ## Generate what comes from the code: the page of settings, the schemas, h
 # A package may take longer than go test's ten minutes on a machine that is slow or busy.
 test: ## Run every test that needs only Go
 	go test -timeout 30m $(TESTFLAGS) ./...
+
+test-servers: $(BIN)/clients/versitygw ## Build the S3 server that tests of cache/objects start; without it, they are skipped
 
 race: ## The same with the race detector (needs a C compiler)
 	$(MAKE) --no-print-directory test TESTFLAGS="$(TESTFLAGS) -race"
