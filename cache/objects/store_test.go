@@ -1,0 +1,42 @@
+package objects
+
+import (
+	"testing"
+
+	"airmirror/cache"
+	"airmirror/cache/backend"
+	"airmirror/cache/cachetest"
+	"airmirror/mirror"
+)
+
+func TestStore(t *testing.T) {
+	gateway(t)
+	cachetest.Store(t, func(t *testing.T) mirror.Store {
+		index := openIndex(t)
+		s, err := cache.New(openNode(t, store(t), index), index, cache.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
+}
+
+func TestSharedStore(t *testing.T) {
+	gateway(t)
+	cachetest.SharedStore(t, func(t *testing.T) (a, b mirror.Store) {
+		bucket, index := store(t), openIndex(t)
+		stores := make([]mirror.Store, 2)
+		for i := range stores {
+			var err error
+			if stores[i], err = cache.New(openNode(t, bucket, index), sharedIndex{index}, cache.Options{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return stores[0], stores[1]
+	})
+}
+
+// sharedIndex stays open when one of its stores is closed.
+type sharedIndex struct{ backend.Index }
+
+func (sharedIndex) Close() error { return nil }
