@@ -77,9 +77,11 @@ func TestEndpointFilters(t *testing.T) {
 func TestInvalidEndpoints(t *testing.T) {
 	good := events.Endpoint{Name: "listener", URL: "https://listener.corp/events?key=secret"}
 	must(t, good.Validate())
+	must(t, events.Endpoint{Name: strings.Repeat("a", 64), URL: good.URL}.Validate())
 	for want, change := range map[string]func(*events.Endpoint){
 		"is not a valid endpoint name": func(e *events.Endpoint) { e.Name = "../listener" },
 		"not a valid endpoint name":    func(e *events.Endpoint) { e.Name = ".." },
+		"use at most 64 letters":       func(e *events.Endpoint) { e.Name = strings.Repeat("a", 65) },
 		"of the form https:":           func(e *events.Endpoint) { e.URL = "ftp://secret" },
 		"the url must be of the form":  func(e *events.Endpoint) { e.URL = "https://%zz@secret" },
 		"use the Authorization header": func(e *events.Endpoint) { e.URL = "https://ann:secret@listener.corp" },

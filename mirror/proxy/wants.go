@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -218,16 +217,23 @@ func (w *wants) announce(added *mirror.Want) {
 // becomes a want, except for the tags of signatures and other referrers, which are fetched with their image.
 func (w *wants) missed(ctx context.Context, code mirror.Code, ref mirror.Ref, reason error) error {
 	w.log.Info("miss", zap.Stringer("of", ref), zap.Bool("blob", code == mirror.CodeBlobUnknown), zap.Error(reason))
-	if !mirror.Definitive(reason) && !referrerTag.MatchString(ref.Tag) {
+	if !mirror.Definitive(reason) && !isReferrerTag(ref.Tag) {
 		w.counters.wants.Add(1)
 		w.announce(w.add(ctx, ref, code == mirror.CodeBlobUnknown, reason))
 	}
 	return mirror.MissError(code, ref, reason)
 }
 
-// referrerTag matches the tags that clients look up beside an image: signatures, attestations and SBOMs of cosign, and
-// the referrers of registries without an API for them.
-var referrerTag = regexp.MustCompile(`^sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})(?:\.(?:sig|att|sbom))?$`)
+// isReferrerTag reports whether clients look up a tag beside an image: those of signatures, attestations and SBOMs of cosign,
+// and of the referrers of registries without an API for them.
+func isReferrerTag(tag string) bool {
+	name, suffix, found := strings.Cut(tag, ".")
+	if found && suffix != "sig" && suffix != "att" && suffix != "sbom" {
+		return false
+	}
+	_, err := mirror.ParseDigest(strings.Replace(name, "-", ":", 1))
+	return err == nil
+}
 
 // Wants lists the wants, the most requested first.
 func (w *wants) Wants() []mirror.Want {
