@@ -80,7 +80,7 @@ func printStatus(out io.Writer, s admin.Status) error {
 	t.row("incomplete", incompleteText(s.Status))
 	t.row("wants", fmt.Sprint(s.Wants))
 	for _, i := range s.Imports {
-		t.row("waiting", fmt.Sprintf("for volume %d of bundle %s; the last volume was imported %s", i.Next, cmp.Or(i.Bundle, i.Set), age(i.Since)))
+		t.row("waiting", pendingText(i))
 	}
 	t.row("collected", collectedText(s.Collection))
 	t.row("verified", verifiedText(s.Verify))
@@ -156,6 +156,15 @@ func incompleteText(s mirror.Status) string {
 		text += fmt.Sprintf("; %s in the backfill", count(s.Backfill, "image", "images"))
 	}
 	return text
+}
+
+// pendingText returns which volume an import waits for. A digest is shown only if there is no name.
+func pendingText(i admin.PendingImport) string {
+	next := fmt.Sprintf("volume %d", i.Next)
+	if i.Count > 0 {
+		next += fmt.Sprintf(" of %d", i.Count)
+	}
+	return fmt.Sprintf("for %s of %s; the last volume was imported %s", next, cmp.Or(i.Name, i.Set), age(i.Since))
 }
 
 // endpointState returns the state of the delivery of events to an endpoint.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"airmirror/cmd/mirror/server"
+	"airmirror/mirror"
 	"airmirror/sync/bundle"
 	"airmirror/sync/transfer"
 	"airmirror/sync/volume"
@@ -92,7 +93,9 @@ func filesAt(path string) (sources []source, err error) {
 		return nil, err
 	}
 	for i, file := range files {
-		sources = append(sources, source{name: file, path: file, volume: &transfer.Volume{Set: name, Number: number + i, More: true}})
+		sources = append(sources, source{name: file, path: file, volume: &transfer.Volume{
+			Set: name, Name: mirror.Printable(name), Number: number + i, More: true,
+		}})
 	}
 	return sources, nil
 }
@@ -130,7 +133,7 @@ func describe(to *transfer.Volume, v *volume.Reader, path string) (known bool) {
 	to.Size = v.Size()
 	set := volume.BundleOf(path)
 	if d, ok := v.Description(); ok {
-		set, to.Number, to.More = d.Bundle, d.Number, !d.Last()
+		set, to.Number, to.More, to.Count = d.Bundle, d.Number, !d.Last(), d.Count
 	}
 	to.Set = cmp.Or(set, to.Set)
 	return set != ""

@@ -17,7 +17,9 @@ import (
 // PendingImport is an import that waits for its next volume. Its content is protected from the collector until the
 // import is dropped.
 type PendingImport struct {
-	Set    string    `json:"set"`              // name of the set of volumes
+	Set    string    `json:"set"`              // identifies the set of volumes
+	Name   string    `json:"name,omitempty"`   // of the files of the set, such as plant.tar, if it is known
+	Count  int       `json:"count,omitempty"`  // number of volumes, if it is known
 	Bundle string    `json:"bundle,omitempty"` // ID, if the document arrived
 	Next   int       `json:"next"`             // number of the volume that is needed next
 	Since  time.Time `json:"since"`            // when the previous volume was imported
@@ -30,7 +32,7 @@ func (svc *Service) PendingImports(ctx context.Context) (list []PendingImport, e
 	for set, value := range states {
 		state := &importState{}
 		if json.Unmarshal(value, state) == nil && !state.Done { // Resume drops states that cannot be read
-			list = append(list, PendingImport{set, state.Bundle, state.Next, mirror.WallClockTime(state.Updated, mirror.WallClockOffset(svc.store))})
+			list = append(list, PendingImport{set, state.Name, state.Count, state.Bundle, state.Next, mirror.WallClockTime(state.Updated, mirror.WallClockOffset(svc.store))})
 		}
 	}
 	slices.SortFunc(list, func(a, b PendingImport) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Set, b.Set)) })

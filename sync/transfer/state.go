@@ -25,9 +25,11 @@ const pendingTimeout = 30 * 24 * time.Hour
 // importState is the recorded progress of an import of volumes.
 type importState struct {
 	Set    string  `json:"set"`
-	Next   int     `json:"next"`   // number of the volume that is needed next
-	Offset int64   `json:"offset"` // offset of that volume in the bundle
-	Starts []int64 `json:"starts"` // offsets of the volumes before it
+	Name   string  `json:"name,omitempty"`  // of the set, for people
+	Count  int     `json:"count,omitempty"` // number of volumes, if it is known
+	Next   int     `json:"next"`            // number of the volume that is needed next
+	Offset int64   `json:"offset"`          // offset of that volume in the bundle
+	Starts []int64 `json:"starts"`          // offsets of the volumes before it
 	// Head is a blob that contains all volumes so far, until they contain the whole document. Then Head is empty, and
 	// Document is the blob of the document.
 	Head      digest.Digest `json:"head,omitempty"`

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -17,10 +18,20 @@ type Volume struct {
 	Number int    `json:"number"` // from 1
 	Size   int64  `json:"size"`   // in bytes
 	More   bool   `json:"more"`   // another volume follows
+	// Name and Count are for people: the name of the files without the number, such as plant.tar, and the number of volumes.
+	// Both may be unknown.
+	Name  string `json:"name,omitempty"`
+	Count int    `json:"count,omitempty"`
 }
 
+// shown returns the name of the set for people.
+func (v *Volume) shown() string { return cmp.Or(v.Name, v.Set) }
+
 func (v *Volume) check() error {
-	const maxSet = 128
+	const maxSet, maxName = 128, 255
+	if len(v.Name) > maxName || mirror.Printable(v.Name) != v.Name || v.Count < 0 {
+		return mirror.Errorf(mirror.CodeUnsupported, "invalid volume: name %q, %d volumes", v.Name, v.Count)
+	}
 	if v.Set == "" || len(v.Set) > maxSet || strings.ContainsFunc(v.Set, func(r rune) bool { return r < ' ' }) || v.Number < 1 || v.Size < 1 {
 		return mirror.Errorf(mirror.CodeUnsupported, "invalid volume: set %q, number %d, size %d", v.Set, v.Number, v.Size)
 	}
@@ -82,7 +93,7 @@ func (in *importer) importVolume(ctx context.Context, body io.Reader) error {
 		in.skipVolume(state)
 		return nil
 	case v.Number > state.Next:
-		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d cannot be imported yet: import volume %d of %s first", v.Number, state.Next, v.Set)
+		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d cannot be imported yet: import volume %d of %s first", v.Number, state.Next, v.shown())
 	}
 	return in.importNext(ctx, state, p)
 }
@@ -214,7 +225,7 @@ func (in *importer) explainVolume(err error, state *importState, p *volumeReader
 			return errors.Join(err, saved)
 		}
 		in.requestVolume(state, err.Error())
-		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d of %s is needed again, and those after it: %w", state.Next, v.Set, err)
+		return mirror.Errorf(mirror.CodeRangeInvalid, "volume %d of %s is needed again, and those after it: %w", state.Next, v.shown(), err)
 	case errors.Is(err, io.ErrUnexpectedEOF) && p.count < p.size:
 		return mirror.Errorf(mirror.CodeUnavailable, "volume %d of %s ended after %d of its %d bytes: send it again", v.Number, v.Set, p.count, p.size)
 	case errors.Is(err, io.ErrUnexpectedEOF):

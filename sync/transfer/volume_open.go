@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -15,6 +16,7 @@ import (
 // openVolume begins to read a volume. If the volumes so far do not contain the whole document, openVolume stores their
 // content and leaves in.reader nil.
 func (in *importer) openVolume(ctx context.Context, state *importState, p *volumeReader) (err error) {
+	state.Name, state.Count = cmp.Or(in.req.Volume.Name, state.Name), max(in.req.Volume.Count, state.Count)
 	if state.Document == "" {
 		return in.openHead(ctx, state, p)
 	}

@@ -157,6 +157,9 @@ func TestSupersededImportIsDropped(t *testing.T) {
 				send := func(set string, all [][]byte, number int) (transfer.Summary, error) {
 					req := volumeRequest(all, number)
 					req.Volume.Set = set
+					if number == 2 { // of the first one, an older program sent no name
+						req.Volume.Name, req.Volume.Count = set+".tar", len(all)
+					}
 					summary, _, err := s.tryTake(bytes.NewReader(all[number-1]), req)
 					return summary, err
 				}
@@ -176,7 +179,7 @@ func TestSupersededImportIsDropped(t *testing.T) {
 					s.take(later.data, transfer.ImportRequest{})
 				}
 				waiting, err = s.PendingImports(t.Context())
-				if s.must(err); len(waiting) != 1 || waiting[0].Set != "elsewhere" {
+				if s.must(err); len(waiting) != 1 || waiting[0].Name != "elsewhere.tar" || waiting[0].Count != len(others) {
 					t.Errorf("waiting: %+v", waiting)
 				}
 				s.restart()
