@@ -50,7 +50,7 @@ func (p *puller) ping(ctx context.Context) error {
 // pull pulls the manifests and the config of an image, or requests a blob if there is no image.
 func (p *puller) pull(ctx context.Context, stored Stored) error {
 	if stored == (Stored{}) {
-		_, err := p.get(ctx, http.MethodHead, "blobs/"+digest.FromString("").String(), http.StatusNotFound)
+		_, err := p.get(ctx, http.MethodHead, emptyBlob, http.StatusNotFound)
 		return err
 	}
 	resp, err := p.get(ctx, http.MethodHead, "manifests/"+cmp.Or(stored.Ref.Tag, stored.Ref.Digest.String()))
@@ -176,6 +176,20 @@ type answer struct {
 	body   []byte
 }
 
+// emptyBlob is a blob that [puller.pull] requests if there is no image: any answer but a refusal shows that the client may pull.
+var emptyBlob = "blobs/" + digest.FromString("").String()
+
+// expected returns what to add to the status of an answer that looks like a failure and is none.
+func expected(status int, at, authorization string) string {
+	switch {
+	case status == http.StatusNotFound && strings.Contains(at, emptyBlob):
+		return ", as expected: no image is stored yet"
+	case status == http.StatusUnauthorized && authorization == "":
+		return ", as expected: it asks for a token or a login"
+	}
+	return ""
+}
+
 // do sends a request and reports it.
 func (p *puller) do(ctx context.Context, method, at, authorization string) (a answer, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, at, nil)
@@ -191,8 +205,8 @@ func (p *puller) do(ctx context.Context, method, at, authorization string) (a an
 		return a, errors.Unwrap(err) // without the URL, which callers add
 	}
 	defer resp.Body.Close()
-	p.report(fmt.Sprintf("%s %s: %s", method, at, resp.Status))
 	a = answer{status: resp.StatusCode, header: resp.Header}
+	p.report(fmt.Sprintf("%s %s: %s%s", method, at, resp.Status, expected(resp.StatusCode, at, authorization)))
 	a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxCheck))
 	return a, err
 }
