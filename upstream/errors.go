@@ -78,7 +78,7 @@ func newStatusError(r *response) *statusError {
 	if err == nil {
 		e.message = errorMessage(body)
 	}
-	if e.message == "" && speaksTLS(body) {
+	if speaksTLS(body) {
 		e.message = tlsAdvice(r.Request.URL)
 	}
 	return e

@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -152,6 +154,13 @@ func readPasswordFile(path string) (string, error) {
 
 // remoteError adds to an error of a mirror on another machine what to do about it.
 func remoteError(cmd *cobra.Command, err error) error {
+	unknown, plain := x509.UnknownAuthorityError{}, tls.RecordHeaderError{}
+	switch {
+	case errors.As(err, &plain) && string(plain.RecordHeader[:]) == "HTTP/":
+		return fmt.Errorf("%w: the mirror serves plain HTTP there: write http:// in --%s", err, serverFlag)
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%w: name the file of its certificate authority with --%s", err, caFlag)
+	}
 	refused := (*mirror.Error)(nil)
 	if user, _ := cmd.Flags().GetString(userFlag); user != "" || !errors.As(err, &refused) || refused.Code != mirror.CodeUnauthorized {
 		return err

@@ -51,7 +51,7 @@ func (t transport) serve(server *http.Server, listener net.Listener) error {
 	if t.certs == nil {
 		return server.Serve(listener)
 	}
-	return server.ServeTLS(listener, "", "")
+	return server.ServeTLS(httpsListener{listener}, "", "")
 }
 
 // prepare reads the certificates of next, and returns a function that uses them.
