@@ -44,7 +44,8 @@ of parts. All commands and settings use the same patterns.
 A platform is listed if content of it was stored, or if a client requested it. 'mirror status' and
 the metrics count the same incomplete images.
 
-The output (-o) is a table, a wide table with whole digests, json or yaml.
+The output (-o) is a table, a wide table with whole digests, json, yaml, or go-template=TEMPLATE: a
+line for each image, with the keys of the JSON output and the function json.
 
 Exit codes: 0 listed, 8 the records of an image cannot be read, which is listed with the reason;
 others as for serve.`,
@@ -56,6 +57,7 @@ others as for serve.`,
   mirror ls --origin mirrored --sort used
   mirror ls --sort size --limit 20
   mirror ls --unused 90d
+  mirror ls -o go-template='{{.reference}} {{.digest}} {{.size}}'
   mirror ls --json | jq -r '.[] | select(.complete | not) | .reference'`,
 		Args: patterns,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
@@ -81,12 +83,12 @@ others as for serve.`,
 	f.StringSliceVar(&c.query.Origins, "origin", nil, "list only images of this `origin`: pushed, mirrored or imported; repeatable")
 	f.StringVar(&c.sort, "sort", "", "sort by this `column`: name, size, used or updated; the largest or latest first (default name)")
 	f.IntVar(&c.limit, "limit", 0, "list at most this `number` of images (default all)")
-	f.StringVarP(&c.format, "output", "o", "", "output `format`: table, wide, json or yaml (default table)")
+	f.StringVarP(&c.format, "output", "o", "", "output `format`: table, wide, json, yaml or go-template=TEMPLATE (default table)")
 	printsNames(f)
 	cmd.ValidArgsFunction = q.complete(0, listImages)
 	completeFlags(cmd, map[string]cobra.CompletionFunc{
 		"platform": q.complete(0, listPlatforms), "origin": oneOf("pushed", "mirrored", "imported"), "sort": oneOf("name", "size", "used", "updated"),
-		"output": oneOf(formatTable, formatWide, formatJSON, formatYAML),
+		"output": oneOf(formatTable, formatWide, formatJSON, formatYAML, formatTemplate),
 	})
 	fromEnv := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
@@ -204,6 +206,8 @@ func (c *listConfig) print(out io.Writer, images iter.Seq2[admin.Image, error], 
 		return listNames(out, images)
 	case c.format == formatJSON:
 		return listJSON(out, images)
+	case strings.HasPrefix(c.format, formatTemplate):
+		return listTemplate(out, strings.TrimPrefix(c.format, formatTemplate), images)
 	case c.format == "" || c.format == formatTable || c.format == formatWide:
 		return list(out, images, c.format == formatWide)
 	}
