@@ -3,12 +3,15 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap/zapcore"
 	"go.yaml.in/yaml/v3"
 
 	"airmirror/cmd/mirror/config"
+	"airmirror/cmd/mirror/config/settings"
 	"airmirror/cmd/mirror/server"
 	"airmirror/deploy"
 )
@@ -65,16 +68,17 @@ type shownConfig struct {
 }
 
 func newConfigShowCommand() *cobra.Command {
-	return settingsCommand(&cobra.Command{
-		Use:   "show",
+	cmd := settingsCommand(&cobra.Command{
+		Use:   "show [SETTING]...",
 		Short: "Show the settings in effect and their origin",
-		Long: `Show the settings of 'mirror serve' as a configuration file. A comment behind each setting has its
-origin: a line of the file, a variable, a flag or the default. Secrets are masked.`,
-		Example: `  MIRROR_TAG_TTL=5m mirror config show --config mirror.yaml`,
+		Long: `Show the settings of 'mirror serve', all or some, as a configuration file. A comment behind each
+setting has its origin: a line of the file, a variable, a flag or the default. Secrets are masked.`,
+		Example: `  MIRROR_TAG_TTL=5m mirror config show --config mirror.yaml
+  mirror config show --config mirror.yaml upstreams auth.rules`,
 	}, func(cmd *cobra.Command, c config.Loaded, asJSON bool) error {
-		text, err := c.Show()
+		text, err := c.Show(cmd.Flags().Args()...)
 		if err == nil && asJSON {
-			shown := shownConfig{Origins: c.Origins}
+			shown := shownConfig{Origins: originsOf(c.Origins, cmd.Flags().Args())}
 			if err := yaml.Unmarshal([]byte(text), &shown.Settings); err != nil {
 				return err
 			}
@@ -85,6 +89,42 @@ origin: a line of the file, a variable, a flag or the default. Secrets are maske
 		}
 		return err
 	})
+	cmd.Args = usage(settingNames)
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		others := slices.DeleteFunc(config.Paths(), func(path string) bool { return !strings.HasPrefix(path, prefix) || slices.Contains(args, path) })
+		return others, cobra.ShellCompDirectiveNoFileComp
+	}
+	return cmd
+}
+
+// originsOf returns the origins of some settings, or of all.
+func originsOf(all map[string]string, paths []string) map[string]string {
+	if len(paths) == 0 {
+		return all
+	}
+	some := map[string]string{}
+	for key, origin := range all {
+		if slices.ContainsFunc(paths, func(path string) bool { return key == path || strings.HasPrefix(key, path+".") }) {
+			some[key] = origin
+		}
+	}
+	return some
+}
+
+// settingNames validates arguments that are settings or sections of settings.
+func settingNames(_ *cobra.Command, args []string) error {
+	known := config.Paths()
+	for _, name := range args {
+		if slices.Contains(known, name) {
+			continue
+		}
+		hint := ""
+		if meant, ok := settings.Nearest(name, known); ok {
+			hint = ": did you mean " + meant + "?"
+		}
+		return fmt.Errorf("there is no setting %q%s", name, hint)
+	}
+	return nil
 }
 
 func newConfigExampleCommand() *cobra.Command {

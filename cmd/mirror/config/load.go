@@ -81,8 +81,24 @@ func (l Loaded) Reload() (Loaded, error) {
 	return l.Source.Load()
 }
 
-// Show returns the settings in effect as YAML, each with its origin in a comment. Secrets are masked.
-func (l Loaded) Show() (string, error) { return settings.Show(&l.Config, l.Origins) }
+// Show returns the settings in effect as YAML, each with its origin in a comment. Secrets are masked. With paths, such as
+// upstreams or auth.rules, it returns only those.
+func (l Loaded) Show(paths ...string) (string, error) {
+	return settings.Show(&l.Config, l.Origins, paths...)
+}
+
+// Paths returns the paths of all settings and of their sections, in order: tls, tls.certFile.
+func Paths() (paths []string) {
+	for _, key := range Keys() {
+		for i, r := range key.Path {
+			if section := key.Path[:i]; r == '.' && !slices.Contains(paths, section) {
+				paths = append(paths, section)
+			}
+		}
+		paths = append(paths, key.Path)
+	}
+	return paths
+}
 
 // Keys returns the keys of all settings, each with its default value.
 func Keys() []settings.Key {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -13,13 +14,17 @@ import (
 // mask is shown in the place of a secret.
 const mask = "********"
 
-// Show returns the settings as YAML, with the origin of each value in a comment. Secrets are masked.
-func Show(c any, origins Origins) (string, error) {
+// Show returns the settings as YAML, with the origin of each value in a comment. Secrets are masked. With paths, such as
+// upstreams or auth.rules, it returns only these settings and those below them.
+func Show(c any, origins Origins, paths ...string) (string, error) {
 	node := new(yaml.Node)
 	if err := node.Encode(masked(reflect.ValueOf(c)).Interface()); err != nil {
 		return "", fmt.Errorf("encode the settings: %w", err)
 	}
 	comment(node, "", origins)
+	if len(paths) > 0 {
+		selectPaths(node, "", paths)
+	}
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2)
@@ -53,6 +58,24 @@ func comment(node *yaml.Node, path string, origins Origins) {
 			value.LineComment = origin
 		}
 	}
+}
+
+// selectPaths removes the keys of a section that are none of the paths, nor above or below one.
+func selectPaths(node *yaml.Node, path string, paths []string) {
+	var kept []*yaml.Node
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key, value := node.Content[i], node.Content[i+1]
+		sub := join(path, key.Value)
+		switch {
+		case slices.ContainsFunc(paths, func(p string) bool { return sub == p || strings.HasPrefix(sub, p+".") }):
+		case slices.ContainsFunc(paths, func(p string) bool { return strings.HasPrefix(p, sub+".") }):
+			selectPaths(value, sub, paths)
+		default:
+			continue
+		}
+		kept = append(kept, key, value)
+	}
+	node.Content = kept
 }
 
 // isBelow reports whether a key below path has an origin.
