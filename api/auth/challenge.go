@@ -12,9 +12,11 @@ import (
 
 // challenge sets the headers that tell a client how it can proceed after err.
 //
-// All clients support Basic. But dockerd begins with GET /v2/. If the answer demands no login, it never sends
-// credentials, and if it demands Basic, it cannot pull without credentials. So where anonymous clients may pull and
-// others may push, the mirror asks for a token, which anonymous clients get as well: see [Guard.Handler].
+// All clients support Basic. But dockerd begins with GET /v2/. If the status is not 401, it never sends credentials, whatever
+// headers the answer has: pushes fail, and a login succeeds with any password. If the answer demands Basic, it cannot pull
+// without credentials. So where anonymous clients may pull and others may push, GET /v2/ is not answered with 200: the
+// mirror asks for a token, which anonymous clients get as well, see [Guard.Handler]. Where anonymous clients may push too, or
+// there is nobody to log in as, the answer is 200.
 //
 // A push or deletion without any credentials does not come from dockerd, which has a token by then. It is answered with
 // Basic: buildkit lets its client, on another machine, fetch tokens, and that machine may not trust the mirror's
