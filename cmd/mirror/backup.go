@@ -13,20 +13,24 @@ import (
 
 func newBackupCommand() *cobra.Command {
 	q := &adminCommand{}
-	return q.command(&cobra.Command{
+	var overwrite bool
+	cmd := q.command(&cobra.Command{
 		Use:   "backup FILE|-",
 		Short: "Write a copy of the index",
 		Long: `Write a consistent copy of the index to a file, or to standard output (-). Clients can push and
-pull meanwhile. An existing file is replaced when the copy is complete.
+pull meanwhile. With --overwrite, an existing file is replaced when the copy is complete.
 
 The copy contains the names of all images, but no blobs. 'mirror verify --rebuild --backup FILE'
 restores an index from it and from the blobs in the data folder.`,
 		Example: `  mirror backup /backup/index.db
+  mirror backup --overwrite /backup/index.db
   mirror backup - | ssh vault 'cat > mirror-index.db'`,
 		Args: arguments("FILE"),
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
-		return backup(cmd, client, args[0], q.json)
+		return backup(cmd, client, args[0], overwrite, q.json)
 	})
+	addOverwriteFlag(cmd.Flags(), &overwrite, "FILE if it exists")
+	return cmd
 }
 
 // backedUp is the result in JSON.
@@ -35,7 +39,7 @@ type backedUp struct {
 	Bytes int64  `json:"size"`
 }
 
-func backup(cmd *cobra.Command, client *admin.Client, path string, asJSON bool) (err error) {
+func backup(cmd *cobra.Command, client *admin.Client, path string, overwrite, asJSON bool) (err error) {
 	copied := backedUp{File: path}
 	write := func(ctx context.Context, w io.Writer) (err error) {
 		copied.Bytes, err = client.Stream(ctx, "backup", struct{}{}, nil, w)
@@ -47,7 +51,7 @@ func backup(cmd *cobra.Command, client *admin.Client, path string, asJSON bool) 
 		}
 		return write(cmd.Context(), raw(cmd.OutOrStdout()))
 	}
-	if err := writeAtomic(cmd.Context(), path, write); err != nil {
+	if err := writeFile(cmd.Context(), path, overwrite, write); err != nil {
 		if cmd.Context().Err() != nil {
 			return &exitError{exitInterrupted, errors.New("interrupted: no backup was written")}
 		}

@@ -183,7 +183,7 @@ events:
 	eventually(t, "an endpoint has failed", func() bool { return here.requests() > before })
 	p.kill() // -9
 	here.refuses(false)
-	run("sync", "--bundle", bundle, "--overwrite", "--config", file) // with no server: the next one tells
+	run("sync", "--bundle", bundle, "--overwrite-tags", "--config", file) // with no server: the next one tells
 	p = spawn(t, data, "--config", file)
 	here.hears(t, "pull team/app v1", "import team/app v1")
 	push(t, p.url, "team/app:v2", img)

@@ -94,7 +94,7 @@ for serve.`,
 	f.Lookup("volume-size").DefValue = ""
 	f.IntVar(&c.parity, "parity", 0, "with --volume-size, write this `number` of parity volumes, from which 'mirror bundle repair' rebuilds as many lost or damaged ones")
 	f.StringVar(&c.key, "sign", "", "sign with the secret key in this `file`; see 'mirror key generate'")
-	f.BoolVar(&c.overwrite, "overwrite", false, "replace an existing file, or existing volumes")
+	addOverwriteFlag(f, &c.overwrite, "the file or the volumes of --bundle if they exist")
 	f.BoolVar(&c.dryRun, "dry-run", false, "list what would be exported and fetched, and write nothing")
 	f.BoolVar(&c.history, "history", false, "list earlier exports by destination")
 	cmd.ValidArgsFunction = q.complete(0, listImages)
@@ -107,8 +107,11 @@ for serve.`,
 		if c.history {
 			return nil
 		}
-		if err := c.read(cmd.Context(), args, cmd.InOrStdin()); err != nil || c.bundle != "-" || c.dryRun {
+		if err := c.read(cmd.Context(), args, cmd.InOrStdin()); err != nil || c.dryRun {
 			return err
+		}
+		if c.bundle != "-" {
+			return checkNew(c.bundle, int64(c.volumeSize), c.overwrite)
 		}
 		return refuseTerminal(cmd, "a bundle")
 	}

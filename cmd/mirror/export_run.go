@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -225,11 +224,8 @@ func (e *export) begin(doc *bundle.Document, total int64) error {
 	w, err := volume.Create(e.bundle, int64(e.volumeSize), volume.Options{
 		Total: total, Bundle: doc.ID, Title: titleOf(doc), Overwrite: e.overwrite, Parity: e.parity,
 	})
-	if errors.Is(err, os.ErrExist) {
-		err = fmt.Errorf("%w; --overwrite replaces it", err)
-	}
 	if err != nil {
-		return &exitError{exitUsage, err}
+		return createError(err)
 	}
 	e.out = w
 	return nil

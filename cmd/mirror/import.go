@@ -40,7 +40,7 @@ pushed here, 7 a bundle or a part of it was refused, 130 interrupted; others as 
 	addDetachFlag(cmd.Flags())
 	fromEnv := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
-		return errors.Join(fromEnv(cmd, args), c.checkDetach(cmd, true), c.read())
+		return errors.Join(fromEnv(cmd, args), c.checkDetach(cmd, true), c.checkReceipt(), c.read())
 	}
 	return cmd
 }
@@ -56,9 +56,10 @@ func (c *bundleConfig) flags(f *pflag.FlagSet) {
 
 // commonFlags adds the flags of imports that `mirror sync` also has for other content.
 func (c *bundleConfig) commonFlags(f *pflag.FlagSet) {
-	f.BoolVar(&c.Overwrite, "overwrite", false, "also move tags that were pushed here")
+	f.BoolVar(&c.Overwrite, "overwrite-tags", false, "also move tags that were pushed here")
 	f.BoolVar(&c.DryRun, "dry-run", false, "list what would be fetched or imported, and store nothing")
 	f.StringVar(&c.receipt, "receipt", "", "write a receipt of the stored content to this `file`, for 'mirror export --have'")
+	addOverwriteFlag(f, &c.replace, "the file of --receipt if it exists")
 }
 
 // checkDetach returns an error for --detach with flags that need the result of an import.
@@ -79,5 +80,5 @@ func (c *bundleConfig) withReceipt(cmd *cobra.Command, client *admin.Client, err
 	if exit := (*exitError)(nil); err != nil && !(errors.As(err, &exit) && exit.code == exitMissing) {
 		return err
 	}
-	return errors.Join(err, writeReceipt(cmd, client, c.receipt))
+	return errors.Join(err, writeReceipt(cmd, client, c.receipt, c.replace))
 }

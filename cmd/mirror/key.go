@@ -23,7 +23,7 @@ func newKeyCommand() *cobra.Command {
 
 func newKeyGenerateCommand() *cobra.Command {
 	var path string
-	var noPassword bool
+	var noPassword, overwrite bool
 	var o output
 	cmd := &cobra.Command{
 		Use:   "generate",
@@ -42,9 +42,9 @@ that protects the secret key.`,
 			if err != nil {
 				return err
 			}
-			public, err := signature.Generate(path, password)
+			public, err := signature.Generate(path, password, overwrite)
 			if errors.Is(err, fs.ErrExist) {
-				return &exitError{exitUsage, fmt.Errorf("%w with --key", err)}
+				return createError(err)
 			}
 			if err != nil {
 				return err
@@ -60,6 +60,7 @@ that protects the secret key.`,
 	o.flags(cmd.Flags())
 	cmd.Flags().StringVar(&path, "key", "mirror.key", "write the secret key to this `file`, and the public key beside it")
 	cmd.Flags().BoolVar(&noPassword, "no-password", false, "do not protect the secret key with a password, for unattended use")
+	addOverwriteFlag(cmd.Flags(), &overwrite, "an existing key pair; the old secret key is lost")
 	return cmd
 }
 

@@ -140,7 +140,7 @@ func (c *syncConfig) check(cmd *cobra.Command, args []string) error {
 	named := len(args)+len(c.files)+len(c.wants) > 0
 	bundles, moves := len(c.bundle.bundles) > 0, migrates(c.migrate)
 	for flag, fits := range map[string]bool{
-		"tag": bundles, "skip-bad-names": bundles, "allow-older": bundles, "any-destination": bundles, "verify": bundles, "overwrite": bundles || moves, "repo": moves,
+		"tag": bundles, "skip-bad-names": bundles, "allow-older": bundles, "any-destination": bundles, "verify": bundles, "overwrite-tags": bundles || moves, "repo": moves,
 	} {
 		if cmd.Flags().Changed(flag) && !fits {
 			return &exitError{exitUsage, fmt.Errorf("--%s does not apply to fetching images: see 'mirror sync --help'", flag)}
@@ -156,6 +156,9 @@ func (c *syncConfig) check(cmd *cobra.Command, args []string) error {
 		}
 	}
 	if err := c.bundle.checkDetach(cmd, bundles); err != nil {
+		return err
+	}
+	if err := c.bundle.checkReceipt(); err != nil {
 		return err
 	}
 	if bundles && moves || named && (bundles || moves) {

@@ -25,8 +25,21 @@ type bundleConfig struct {
 	bundles []string // files, folders or "-"
 	keys    []string // public keys, or files of public keys
 	receipt string   // file to write a receipt to
+	// replace replaces an existing receipt.
+	replace bool
 	// skipBadNames treats images with unusable names as missing instead of refused.
 	skipBadNames bool
+}
+
+// checkReceipt returns an error if a receipt cannot be written in the end, or if --overwrite has no effect.
+func (c *bundleConfig) checkReceipt() error {
+	switch {
+	case c.receipt == "" && c.replace:
+		return &exitError{exitUsage, errors.New("--overwrite replaces the file of --receipt, which is not set; --overwrite-tags moves tags that were pushed here")}
+	case c.receipt == "" || c.receipt == "-":
+		return nil
+	}
+	return checkNew(c.receipt, 0, c.replace)
 }
 
 // read reads the keys, with the rights of the user of the command instead of the server.
@@ -100,7 +113,7 @@ func (im *imports) outcome(refused, left []string) error {
 	}
 	messages := append(refused, left...)
 	if im.kept > 0 {
-		messages = append(messages, fmt.Sprintf("%s kept, listed above; use --overwrite to move pushed tags", count(im.kept, "pushed tag was", "pushed tags were")))
+		messages = append(messages, fmt.Sprintf("%s kept, listed above; --overwrite-tags moves pushed tags", count(im.kept, "pushed tag was", "pushed tags were")))
 	}
 	if len(messages) == 0 {
 		return nil
@@ -223,7 +236,7 @@ func (r *errorReader) failed() error {
 }
 
 // writeReceipt writes a receipt of the stored content to a file, if path is not empty.
-func writeReceipt(cmd *cobra.Command, client *admin.Client, path string) error {
+func writeReceipt(cmd *cobra.Command, client *admin.Client, path string, overwrite bool) error {
 	if path == "" {
 		return nil
 	}
@@ -231,25 +244,10 @@ func writeReceipt(cmd *cobra.Command, client *admin.Client, path string) error {
 		_, err := client.Stream(cmd.Context(), "receipt", struct{}{}, nil, raw(cmd.OutOrStdout()))
 		return err
 	}
-	return writeAtomic(cmd.Context(), path, func(ctx context.Context, w io.Writer) error {
+	return writeFile(cmd.Context(), path, overwrite, func(ctx context.Context, w io.Writer) error {
 		_, err := client.Stream(ctx, "receipt", struct{}{}, nil, w)
 		return err
 	})
-}
-
-// writeAtomic writes a file. The file has its name only when it is complete and durable.
-func writeAtomic(ctx context.Context, path string, write func(context.Context, io.Writer) error) error {
-	w, err := volume.Create(path, 0, volume.Options{Overwrite: true})
-	if err != nil {
-		return &exitError{exitUsage, err}
-	}
-	if err := errors.Join(write(ctx, w)); err != nil {
-		return errors.Join(err, w.Abort())
-	}
-	if err := w.Close(); err != nil {
-		return errors.Join(err, w.Abort())
-	}
-	return nil
 }
 
 // importView shows an import.
@@ -285,7 +283,7 @@ func (v *importView) handle(e admin.Event) (string, error) {
 		v.kept++
 		var kept transfer.KeptTag
 		err := e.Decode(&kept)
-		return fmt.Sprintf("kept: %s was pushed here and points at %s; the bundle has %s (--overwrite moves it)", kept.Name, short(kept.Digest), short(kept.Other)), err
+		return fmt.Sprintf("kept: %s was pushed here and points at %s; the bundle has %s (--overwrite-tags moves it)", kept.Name, short(kept.Digest), short(kept.Other)), err
 	}
 	return "", nil
 }

@@ -58,7 +58,7 @@ func undoneMigrate(s *migrate.Summary) error {
 		parts = append(parts, fmt.Sprintf("%s skipped, listed above", count(s.Skipped, "item was", "items were")))
 	}
 	if s.Kept > 0 {
-		parts = append(parts, fmt.Sprintf("%s kept, listed above; use --overwrite to move pushed tags", count(s.Kept, "pushed tag was", "pushed tags were")))
+		parts = append(parts, fmt.Sprintf("%s kept, listed above; --overwrite-tags moves pushed tags", count(s.Kept, "pushed tag was", "pushed tags were")))
 	}
 	if len(parts) == 0 {
 		return nil
@@ -84,7 +84,7 @@ func (v *migrateView) handle(e admin.Event) (text string, err error) {
 	case admin.KindKept:
 		var kept transfer.KeptTag
 		err = e.Decode(&kept)
-		text = fmt.Sprintf("kept: %s was pushed here and points at %s; in the registry it points at %s (--overwrite moves it)", kept.Name, short(kept.Digest), short(kept.Other))
+		text = fmt.Sprintf("kept: %s was pushed here and points at %s; in the registry it points at %s (--overwrite-tags moves it)", kept.Name, short(kept.Digest), short(kept.Other))
 	case admin.KindRepository:
 		var repo admin.MigratedRepository
 		err = e.Decode(&repo)

@@ -3,6 +3,7 @@ package signature
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,12 +15,13 @@ import (
 
 // Generate makes a key pair. It writes the secret key to path, readable by its owner only, and encrypted with password
 // unless password is empty. It writes the public key to [PublicPath] of path. Both files are durable when it returns.
-// If one of the files exists, Generate changes nothing and returns an error that wraps [os.ErrExist].
+// If one of the files exists and overwrite is not set, Generate changes nothing and returns a [*fs.PathError] that wraps
+// [fs.ErrExist].
 //
 // With a password, generating and loading the key take seconds and 1 GiB of memory. Minisign chooses these parameters to
 // make guessing passwords expensive.
-func Generate(path string, password []byte) (PublicKey, error) {
-	public, err := generate(path, PublicPath(path), password)
+func Generate(path string, password []byte, overwrite bool) (PublicKey, error) {
+	public, err := generate(path, PublicPath(path), password, overwrite)
 	if err != nil {
 		return PublicKey{}, fmt.Errorf("generate key: %w", err)
 	}
@@ -30,10 +32,10 @@ func Generate(path string, password []byte) (PublicKey, error) {
 // suffix .key replaced by .pub, or path with .pub appended if it has no such suffix.
 func PublicPath(path string) string { return strings.TrimSuffix(path, ".key") + ".pub" }
 
-func generate(path, publicPath string, password []byte) (PublicKey, error) {
+func generate(path, publicPath string, password []byte, overwrite bool) (PublicKey, error) {
 	for _, path := range []string{path, publicPath} { // before the expensive work
-		if _, err := os.Lstat(path); err == nil {
-			return PublicKey{}, fmt.Errorf("%s: %w: a key is never overwritten, choose another name", path, os.ErrExist)
+		if _, err := os.Lstat(path); err == nil && !overwrite {
+			return PublicKey{}, &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
 		}
 	}
 	public, private, err := minisign.GenerateKey(nil)
@@ -51,6 +53,12 @@ func generate(path, publicPath string, password []byte) (PublicKey, error) {
 	if err != nil {
 		return PublicKey{}, err
 	}
+	if overwrite {
+		if err := replace(path, secret, 0o600); err != nil {
+			return PublicKey{}, err
+		}
+		return PublicKey{public}, replace(publicPath, text, 0o644)
+	}
 	if err := writeNew(path, secret, 0o600); err != nil {
 		return PublicKey{}, err
 	}
@@ -58,6 +66,11 @@ func generate(path, publicPath string, password []byte) (PublicKey, error) {
 		return PublicKey{}, errors.Join(err, os.Remove(path))
 	}
 	return PublicKey{public}, nil
+}
+
+// replace replaces a file by one that contains a line of text.
+func replace(path string, text []byte, mode os.FileMode) error {
+	return durable.Replace(path, append(text, '\n'), func(file *os.File) error { return file.Chmod(mode) })
 }
 
 // writeNew creates a file that contains a line of text. The file must not exist. After an error, it does not exist.

@@ -16,7 +16,7 @@ func TestLoadGeneratedKeys(t *testing.T) {
 	dir := t.TempDir()
 	for name, publicName := range map[string]string{"plant.key": "plant.pub", "secret": "secret.pub"} {
 		path, publicPath := filepath.Join(dir, name), filepath.Join(dir, publicName)
-		made, err := signature.Generate(path, nil)
+		made, err := signature.Generate(path, nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +45,7 @@ func TestGenerateNeverOverwrites(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, existing), []byte("precious"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := signature.Generate(filepath.Join(dir, "plant.key"), nil)
+		_, err := signature.Generate(filepath.Join(dir, "plant.key"), nil, false)
 		if !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), existing) {
 			t.Errorf("%s exists: %v", existing, err)
 		}
@@ -58,11 +58,11 @@ func TestGenerateNeverOverwrites(t *testing.T) {
 
 func TestGenerateLeavesNothingAfterError(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := signature.Generate(filepath.Join(dir, "missing", "plant.key"), nil); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := signature.Generate(filepath.Join(dir, "missing", "plant.key"), nil, false); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing folder: %v", err)
 	}
 	name := strings.Repeat("x", 252) // the name of the public key is too long for a file
-	if _, err := signature.Generate(filepath.Join(dir, name), nil); err == nil {
+	if _, err := signature.Generate(filepath.Join(dir, name), nil, false); err == nil {
 		t.Error("a name that is too long was accepted")
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 0 {

@@ -47,7 +47,7 @@ func read(t *testing.T, path string) []byte {
 
 func TestMinisignVerifiesOurSignature(t *testing.T) {
 	dir := t.TempDir()
-	public, err := signature.Generate(filepath.Join(dir, "ours.key"), nil)
+	public, err := signature.Generate(filepath.Join(dir, "ours.key"), nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ func TestPasswordsWithMinisign(t *testing.T) {
 	}
 	dir := t.TempDir()
 	write(t, dir+"/bundle.json", []byte("message"))
-	public, err := signature.Generate(filepath.Join(dir, "ours.key"), []byte("correct horse"))
+	public, err := signature.Generate(filepath.Join(dir, "ours.key"), []byte("correct horse"), false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func plainKey(t testing.TB) signature.PrivateKey {
 func newKey(t testing.TB) signature.PrivateKey {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "new.key")
-	if _, err := signature.Generate(path, nil); err != nil {
+	if _, err := signature.Generate(path, nil, false); err != nil {
 		t.Fatal(err)
 	}
 	key, err := signature.LoadPrivate(path, nil)

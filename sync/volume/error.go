@@ -2,7 +2,7 @@ package volume
 
 import (
 	"fmt"
-	"os"
+	"io/fs"
 
 	"airmirror/mirror"
 )
@@ -49,13 +49,7 @@ func wrongSize(volume string, size, want int64) *DamagedError {
 	return &DamagedError{Volume: volume, First: min(size, want), Last: max(size, want) - 1, Problem: problem}
 }
 
-// existsError is the error for a file that would be replaced.
-type existsError struct{ path string }
-
-// Error implements error.
-func (e *existsError) Error() string {
-	return e.path + " already exists: move it away or choose another name"
+// existsError returns the error for a file that is not replaced.
+func existsError(path string) error {
+	return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
 }
-
-// Unwrap returns [os.ErrExist].
-func (*existsError) Unwrap() error { return os.ErrExist }

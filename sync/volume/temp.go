@@ -139,7 +139,7 @@ func (w *Writer) rename(path string) error {
 // checkVacant returns an error if another process created a file of that name after [Create] checked it.
 func (w *Writer) checkVacant(path string) error {
 	if _, err := os.Lstat(path); err == nil && !w.opts.Overwrite {
-		return fmt.Errorf("%s: %w", path, os.ErrExist)
+		return existsError(path)
 	}
 	return nil
 }

@@ -55,18 +55,28 @@ type Writer struct {
 
 // Create returns a Writer for volumes of at most size bytes, which are named after path. If size is 0, it is a Writer for
 // the plain file path, which has no description. Create returns an error if there is a folder, device or pipe of that name,
-// and an error that wraps [os.ErrExist] if there is a file and opts.Overwrite is not set.
+// and a [*fs.PathError] that wraps [fs.ErrExist] if there is a file and opts.Overwrite is not set.
 //
 // The caller must call Close, and Abort after any error. Abort after a successful Close does nothing.
 func Create(path string, size int64, opts Options) (*Writer, error) {
 	w := &Writer{prefix: path, size: size, opts: opts, digits: minDigits, hash: sha256.New(), buffer: make([]byte, 0, BlockSize)}
 	if err := w.begin(); err != nil {
-		if exists := (*existsError)(nil); errors.As(err, &exists) {
-			return nil, exists // its message needs no prefix
+		if errors.Is(err, os.ErrExist) {
+			return nil, err // it names the file
 		}
 		return nil, fmt.Errorf("create %s: %w", path, err)
 	}
 	return w, nil
+}
+
+// CheckNew returns the error of [Create] for a file that it would replace, if there is one. It is for programs that want to
+// know before they prepare the content.
+func CheckNew(path string, size int64) error {
+	existing, err := existingFiles(path, size > 0)
+	if err == nil && len(existing) > 0 {
+		err = existsError(existing[0])
+	}
+	return err
 }
 
 func (w *Writer) begin() error {
@@ -90,7 +100,7 @@ func (w *Writer) begin() error {
 		return err
 	}
 	if w.replaced, err = existingFiles(w.prefix, w.size > 0); err == nil && len(w.replaced) > 0 && !w.opts.Overwrite {
-		err = &existsError{w.replaced[0]}
+		err = existsError(w.replaced[0])
 	}
 	if err != nil {
 		return errors.Join(err, temp.remove())
