@@ -119,7 +119,7 @@ func (q *adminCommand) open(ctx context.Context) (client *admin.Client, end func
 		case <-ctx.Done():
 			return nil, nil, errInterrupted
 		case <-timeout.C:
-			return nil, nil, &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by a process that does not answer on %s: a server that is stopping, or another command; try again when it has ended",
+			return nil, nil, &exitError{exitInUse, fmt.Errorf("the data folder %s is in use by a process that does not answer on %s: a server that migrates its index or is stopping, or another command; try again later",
 				q.Data, filepath.Join(q.Data, admin.SocketName))}
 		}
 	}
