@@ -144,7 +144,7 @@ func TestCheckDetectsLoginsAndWrongBytes(t *testing.T) {
 				}
 				s.m.Password = "sesame"
 				told, err = s.check(t, kind)
-				want := map[bool]string{true: ": pulled ", false: "no image is stored yet"}[image]
+				want := map[bool]string{true: ": pulled ", false: "; no image is stored yet to pull"}[image]
 				if err != nil || strings.Count(told, want) != 1 || strings.Contains(told, "docker up to 28 cannot pull") != (kind == "docker") {
 					t.Errorf("%s, %s, with the password: %v\n%s", kind, name, err, told)
 				}

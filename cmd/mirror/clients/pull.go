@@ -180,11 +180,12 @@ type answer struct {
 var emptyBlob = "blobs/" + digest.FromString("").String()
 
 // expected returns what to add to the status of an answer that looks like a failure and is none.
-func expected(status int, at, authorization string) string {
+func expected(resp *http.Response, at, authorization string) string {
+	asksForToken := strings.HasPrefix(resp.Header.Get("WWW-Authenticate"), "Bearer ") && !strings.HasPrefix(authorization, "Bearer ")
 	switch {
-	case status == http.StatusNotFound && strings.Contains(at, emptyBlob):
+	case resp.StatusCode == http.StatusNotFound && strings.Contains(at, emptyBlob):
 		return ", as expected: no image is stored yet"
-	case status == http.StatusUnauthorized && authorization == "":
+	case resp.StatusCode == http.StatusUnauthorized && (authorization == "" || asksForToken):
 		return ", as expected: it asks for a token or a login"
 	}
 	return ""
@@ -206,7 +207,7 @@ func (p *puller) do(ctx context.Context, method, at, authorization string) (a an
 	}
 	defer resp.Body.Close()
 	a = answer{status: resp.StatusCode, header: resp.Header}
-	p.report(fmt.Sprintf("%s %s: %s%s", method, at, resp.Status, expected(resp.StatusCode, at, authorization)))
+	p.report(fmt.Sprintf("%s %s: %s%s", method, at, resp.Status, expected(resp, at, authorization)))
 	a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxCheck))
 	return a, err
 }
