@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -168,6 +169,24 @@ func TestDamagedObject(t *testing.T) {
 	reason, err := o.Check(t.Context(), d, func(context.Context, int) error { return nil })
 	if reason == "" || err != nil {
 		t.Errorf("Check = %q, %v", reason, err)
+	}
+}
+
+// TestLastByteWaits reads what has arrived and is not verified yet.
+func TestLastByteWaits(t *testing.T) {
+	f := &fill{size: 10, written: 10}
+	f.changed = sync.NewCond(&f.mu)
+	if end, err := f.available(t.Context(), 0); end != 9 || err != nil {
+		t.Errorf("bytes before %d may be read, %v; want 9", end, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.available(ctx, 9); !errors.Is(err, context.Canceled) {
+		t.Errorf("the last byte: %v, want that it waits for the end of its context", err)
+	}
+	f.err = io.EOF // verified
+	if end, err := f.available(t.Context(), 9); end != 10 || err != nil {
+		t.Errorf("after that, bytes before %d may be read, %v; want 10", end, err)
 	}
 }
 
