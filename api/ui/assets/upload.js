@@ -1,4 +1,5 @@
-// Sends the files of an import in pieces, which can continue after the connection broke. The import ends without the page.
+// Sends the files of an import in pieces, which can continue after the connection broke, or after the page was closed and the
+// same file was chosen again. The import ends without the page.
 const piece = 8 << 20; // bytes
 const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
@@ -35,9 +36,10 @@ async function sendAll(form, button, files) {
       options.set("name", file.name);
       options.set("size", file.size);
       options.set("action", "start");
-      job = await ask("transfer", { body: options.toString(), headers: { "Content-Type": "application/x-www-form-urlencoded" } });
+      job = await begin(options.toString(), file);
       job = await send(job, file, (sent) => { bar.max = file.size; bar.value = sent; });
       while (job.state === "running") { await pause(500); job = await ask(`transfer?action=send&job=${job.id}`, {}); }
+      Object.keys(localStorage).filter((key) => localStorage[key] === job.id).forEach((key) => localStorage.removeItem(key));
       if (job.state !== "succeeded") break;
     }
     location.href = `transfer?job=${job.id}`;
@@ -46,6 +48,18 @@ async function sendAll(form, button, files) {
     form.sending = false;
     form.querySelectorAll("button").forEach((one) => { one.disabled = false; });
   }
+}
+
+// begin returns the import that this file was sent to when the page was closed, if it still waits for the rest, or starts one.
+async function begin(options, file) {
+  const key = `import ${file.lastModified} ${options}`, started = localStorage.getItem(key);
+  if (started) {
+    const job = await ask(`transfer?action=send&job=${started}`, {}).catch(() => undefined); // the mirror forgets old jobs
+    if (job?.state === "running") return job;
+  }
+  const job = await ask("transfer", { body: options, headers: { "Content-Type": "application/x-www-form-urlencoded" } });
+  localStorage.setItem(key, job.id);
+  return job;
 }
 
 // send sends a file from where the job has stopped reading. It goes on for ten minutes without a connection, as the mirror does.

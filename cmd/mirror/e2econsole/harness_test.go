@@ -26,7 +26,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-const patience = 60 * time.Second // for a server to answer, a page to load, a condition to be met
+const patience = 2 * time.Minute // for a server to answer, a page to load, a condition to be met
 
 // The programs and files that the Makefile names.
 var (
@@ -56,6 +56,7 @@ type mirror struct {
 	t              *testing.T
 	address, data  string
 	name, password string
+	pid            int
 	stop           func() // ends it, and waits for that
 }
 
@@ -72,6 +73,7 @@ func startMirror(t *testing.T, args ...string) *mirror {
 	server.Stdout, server.Stderr = &output, &output
 	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	must(t, server.Start())
+	m.pid = server.Process.Pid
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = server.Wait() }()
 	m.stop = func() {
@@ -119,14 +121,14 @@ func (m *mirror) request(method, path, contentType string, body []byte) (int, ht
 type descriptor struct {
 	MediaType string            `json:"mediaType"`
 	Digest    string            `json:"digest"`
-	Size      int               `json:"size"`
+	Size      int64             `json:"size"`
 	Platform  map[string]string `json:"platform,omitempty"`
 }
 
 // blob pushes a blob and returns its descriptor.
 func (m *mirror) blob(repo, mediaType string, content []byte) descriptor {
 	m.t.Helper()
-	d := descriptor{MediaType: mediaType, Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(content)), Size: len(content)}
+	d := descriptor{MediaType: mediaType, Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(content)), Size: int64(len(content))}
 	if status, _, answer := m.request(http.MethodPost, "/v2/"+repo+"/blobs/uploads/?digest="+d.Digest, "application/octet-stream", content); status != http.StatusCreated {
 		m.t.Fatalf("push a blob: %d %s", status, answer)
 	}
@@ -138,7 +140,7 @@ func (m *mirror) manifest(repo, tag, mediaType string, manifest any) descriptor 
 	m.t.Helper()
 	body, err := json.Marshal(manifest)
 	must(m.t, err)
-	d := descriptor{MediaType: mediaType, Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(body)), Size: len(body)}
+	d := descriptor{MediaType: mediaType, Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(body)), Size: int64(len(body))}
 	if tag == "" {
 		tag = d.Digest
 	}
