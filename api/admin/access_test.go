@@ -187,6 +187,7 @@ func TestEachRouteChecksTheRightOfItsSender(t *testing.T) {
 		{"POST /api/v1/streams/{name}", "/api/v1/streams/backup", "null", administers},
 		{"POST /api/v1/console-link", "", "{}", localOnly},
 		{"PUT /api/v1/users/{name}", "/api/v1/users/new", `{"password":"sesame"}`, administers},
+		{"DELETE /api/v1/users/{name}", "/api/v1/users/none", "", []int{login, denied, denied, missing, denied, denied, missing, login, missing, denied, denied, denied, denied, denied}},
 		{"GET /api/v1/access", "", "", readsAsAdmin},
 		{"GET /api/v1/access/check", "", "", readsAsAdmin},
 		{"GET /api/v1/tokens", "", "", readsAsAdmin},

@@ -45,6 +45,8 @@ type AccessControl interface {
 	AccessRules() AccessRules
 	// SetPassword sets the password of a user, who is created if necessary.
 	SetPassword(user, password string) (added bool, err error)
+	// RemoveUser removes a user, or returns a [mirror.CodeNameUnknown].
+	RemoveUser(user string) error
 	// Explain answers a question about a repository, or about the mirror as a whole for the zero repository.
 	Explain(user string, action registry.Action, repo mirror.Repo) AccessAnswer
 }

@@ -44,11 +44,12 @@ type operation struct {
 
 // operations are the requests of the API by their patterns.
 var operations = map[string]operation{
-	"PUT /api/v1/users/{name}": {summary: "Set the password of a user, who is created if necessary", request: admin.PasswordRequest{}, answer: admin.UserChange{}},
-	"GET /api/v1/status":       {summary: "The state of the mirror", answer: admin.Status{}},
-	"GET /api/v1/mode":         {summary: "The current mode", answer: admin.Mode{}},
-	"PUT /api/v1/mode":         {summary: "Switch the mode", request: admin.Mode{}, answer: admin.Mode{}},
-	"PUT /api/v1/read-only":    {summary: "Switch read-only on or off", request: admin.ReadOnly{}, answer: admin.ReadOnly{}},
+	"PUT /api/v1/users/{name}":    {summary: "Set the password of a user, who is created if necessary", request: admin.PasswordRequest{}, answer: admin.UserChange{}},
+	"DELETE /api/v1/users/{name}": {summary: "Remove a user", answer: admin.UserChange{}},
+	"GET /api/v1/status":          {summary: "The state of the mirror", answer: admin.Status{}},
+	"GET /api/v1/mode":            {summary: "The current mode", answer: admin.Mode{}},
+	"PUT /api/v1/mode":            {summary: "Switch the mode", request: admin.Mode{}, answer: admin.Mode{}},
+	"PUT /api/v1/read-only":       {summary: "Switch read-only on or off", request: admin.ReadOnly{}, answer: admin.ReadOnly{}},
 	"GET /api/v1/images": {summary: "The stored images, a line for each", answer: admin.Image{}, lines: true,
 		query: []string{"match", "a pattern, as of 'mirror ls'; may be repeated", "incomplete", "only images that are not complete", "platform", "only images of this platform; may be repeated", "origin", "only images of this origin; may be repeated"}},
 	"GET /api/v1/images/page": {summary: "A page of the stored images, sorted", answer: admin.ImagePage{},

@@ -58,6 +58,7 @@ func (h *Handler) routes() []route {
 		{"GET /api/v1/access", needsAdmin, h.accessRules},
 		{"GET /api/v1/access/check", needsAdmin, h.accessCheck},
 		{"PUT /api/v1/users/{name}", needsAdmin, h.setPassword},
+		{"DELETE /api/v1/users/{name}", needsAdmin, h.removeUser},
 		{"GET /api/v1/tokens", needsAdmin, h.tokens},
 		{"POST /api/v1/tokens", needsAdmin, h.createToken},
 		{"DELETE /api/v1/tokens/{name}", needsAdmin, h.revokeToken},

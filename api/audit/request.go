@@ -66,7 +66,7 @@ var readOnlyActions = map[string]bool{"export-plan": true, "export-history": tru
 // loggedFields are the actions whose requests are logged: completely, or only some fields if others contain secrets or
 // are too long. Requests of other actions are not logged.
 var loggedFields = map[string][]string{
-	"mode": nil, "read-only": nil, "token-create": nil, "token-revoke": nil, "user-add": nil, "console-link": nil, "forget-wants": nil, "reload": nil,
+	"mode": nil, "read-only": nil, "token-create": nil, "token-revoke": nil, "user-add": nil, "user-remove": nil, "console-link": nil, "forget-wants": nil, "reload": nil,
 	"sync": nil, "import": nil, "export": nil, "chart": nil, "collect": nil, "remove": nil, "pin": nil, "unpin": nil, "tag": nil, "verify": nil, "compact": nil,
 	"migrate":     {"root", "from", "repos", "overwrite"}, // the url may contain a password
 	"export-sent": {"id", "destination", "sequence"},

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -32,6 +33,22 @@ func (g *Guard) SetPassword(user, password string) (added bool, err error) {
 		return false, mirror.Errorf(mirror.CodeNameInvalid, "%w", err)
 	}
 	return added, p.users.Reload()
+}
+
+// RemoveUser implements [admin.AccessControl]. It writes the htpasswd file.
+func (g *Guard) RemoveUser(user string) error {
+	p := g.policy.Load()
+	err := ErrNoUser
+	if p.htpasswd != "" {
+		err = RemoveUser(p.htpasswd, user)
+	}
+	switch {
+	case errors.Is(err, ErrNoUser):
+		return mirror.Errorf(mirror.CodeNameUnknown, "there is no user %s", user)
+	case err != nil:
+		return err
+	}
+	return p.users.Reload()
 }
 
 // Explain implements [admin.AccessControl]. It knows the rights of a user of any name, as certificates name users as well. It

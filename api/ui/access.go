@@ -66,6 +66,11 @@ func addUser(r *request) (outcome, error) {
 	return outcome{notice: "user", count: 1}, err
 }
 
+// removeUser removes a user.
+func removeUser(r *request) (outcome, error) {
+	return outcome{notice: "userRemoved", count: 1}, r.admin.RemoveUser(r.Context(), r.PostFormValue("name"))
+}
+
 // createToken creates an API token, and shows its secret once.
 func createToken(r *request) (outcome, error) {
 	req := admin.TokenRequest{Name: r.PostFormValue("name"), Repositories: strings.Fields(r.PostFormValue("repositories"))}

@@ -39,8 +39,8 @@ func TestAdministratorsCreateTokens(t *testing.T) {
 	}
 }
 
-// TestAdministratorsAddUsers adds the first user on the page.
-func TestAdministratorsAddUsers(t *testing.T) {
+// TestAdministratorsManageUsers adds users on the page, and removes one. Nobody removes themselves.
+func TestAdministratorsManageUsers(t *testing.T) {
 	c := open(t)
 	if a := c.post("access", url.Values{"action": {"user"}, "name": {"ada"}, "password": {"sesame"}}); a.StatusCode != http.StatusSeeOther {
 		t.Fatalf("%d: %s", a.StatusCode, a.body)
@@ -48,6 +48,15 @@ func TestAdministratorsAddUsers(t *testing.T) {
 	if page := c.get("access").body; !strings.Contains(page, "<li>ada</li>") {
 		t.Errorf("the page lacks the user: %s", page)
 	}
+	c.post("access", url.Values{"action": {"user"}, "name": {"bob"}, "password": {"sesame"}})
+	c.get("access").shows(t, http.StatusOK, `aria-label="Remove the user bob"`)
+	c.post("access", url.Values{"action": {"remove"}, "name": {"bob"}}).shows(t, http.StatusSeeOther)
+	if page := c.get("access").body; strings.Contains(page, "<li>bob") || strings.Contains(page, "Remove the user ada") {
+		t.Errorf("after the removal: %s", page)
+	}
+	c.post("access", url.Values{"action": {"remove"}, "name": {"bob"}}).shows(t, http.StatusNotFound, "there is no user bob")
+	c.post("access", url.Values{"action": {"remove"}, "name": {"ada"}}).shows(t, http.StatusForbidden, "ada cannot remove themselves")
+	c.get("access").shows(t, http.StatusOK, "<li>ada</li>")
 	if a := c.post("access", url.Values{"action": {"user"}, "name": {"a:b"}, "password": {"sesame"}}); a.StatusCode != http.StatusBadRequest {
 		t.Errorf("an invalid name: %d", a.StatusCode)
 	}

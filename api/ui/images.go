@@ -19,7 +19,13 @@ type imageFilter struct {
 	Text, State, Origin, Sort string
 	Folder                    string // a repository, or the first parts of the names of several
 	After                     string // continues a list; see [admin.ImagePage.Next]
+	Platform                  string // os/arch or os/arch/variant
+	// Before are the values of After of the pages before this one, the last maxBefore of them.
+	Before []string
 }
+
+// maxBefore is how many pages one can go back.
+const maxBefore = 20
 
 // The values of a filter; the first is the default.
 var (
@@ -30,6 +36,7 @@ var (
 
 func readFilter(query url.Values) imageFilter {
 	f := imageFilter{Text: strings.TrimSpace(query.Get("q")), Folder: strings.Trim(query.Get("in"), "/"), After: query.Get("after")}
+	f.Platform, f.Before = strings.TrimSpace(query.Get("platform")), query["before"]
 	for _, choice := range []struct {
 		to      *string
 		key     string
@@ -44,12 +51,12 @@ func readFilter(query url.Values) imageFilter {
 }
 
 // active reports whether the filter leaves out anything.
-func (f imageFilter) active() bool { return f.Text+f.State+f.Origin+f.Folder != "" }
+func (f imageFilter) active() bool { return f.Text+f.State+f.Origin+f.Folder+f.Platform != "" }
 
 // link returns the address of the list with this filter.
 func (f imageFilter) link() string {
 	query := url.Values{}
-	for key, value := range map[string]string{"q": f.Text, "state": f.State, "origin": f.Origin, "in": f.Folder, "after": f.After} {
+	for key, value := range map[string]string{"q": f.Text, "state": f.State, "origin": f.Origin, "in": f.Folder, "after": f.After, "platform": f.Platform} {
 		if value != "" {
 			query.Set(key, value)
 		}
@@ -57,12 +64,30 @@ func (f imageFilter) link() string {
 	if f.Sort != imageSorts[0] {
 		query.Set("sort", f.Sort)
 	}
+	if len(f.Before) > 0 {
+		query["before"] = f.Before
+	}
 	return address("images", query)
 }
 
 // in returns the filter at the beginning of a folder.
 func (f imageFilter) in(folder string) imageFilter {
-	f.Folder, f.After = folder, ""
+	f.Folder, f.After, f.Before = folder, "", nil
+	return f
+}
+
+// next returns the filter at the page after this one.
+func (f imageFilter) next(after string) imageFilter {
+	f.Before = append(slices.Clone(f.Before), f.After)
+	f.Before = f.Before[max(0, len(f.Before)-maxBefore):]
+	f.After = after
+	return f
+}
+
+// previous returns the filter at the page before this one.
+func (f imageFilter) previous() imageFilter {
+	last := len(f.Before) - 1
+	f.After, f.Before = f.Before[last], f.Before[:last]
 	return f
 }
 
@@ -73,6 +98,9 @@ func (f imageFilter) query() admin.PageQuery {
 		q.Sort, q.Reverse = mirror.SortByUse, true
 	}
 	q.Match, q.Incomplete, q.Pinned = f.patterns(), f.State == "incomplete", f.State == "pinned"
+	if f.Platform != "" {
+		q.Platforms = []string{f.Platform}
+	}
 	if f.Origin != "" {
 		q.Origins = []string{f.Origin}
 	}
@@ -132,7 +160,7 @@ type imagesData struct {
 	Rows                   []imageRow
 	Total                  int // images that the filter selects, each platform counted; -1 if it is unknown
 	Surveyed               time.Time
-	First, Next            string // addresses of pages of the list; "" for none
+	First, Previous, Next  string // addresses of pages of the list; "" for none
 	Select                 bool
 }
 
@@ -166,12 +194,13 @@ func imagesPage(r *request) (any, error) {
 		d.Total = counts.Images
 	}
 	if found.Next != "" {
-		next := f
-		next.After = found.Next
-		d.Next = next.link()
+		d.Next = f.next(found.Next).link()
 	}
 	if f.After != "" {
 		d.First = f.in(f.Folder).link()
+	}
+	if len(f.Before) > 0 {
+		d.Previous = f.previous().link()
 	}
 	err = d.addFolders(r, f)
 	return d, err

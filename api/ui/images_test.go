@@ -53,6 +53,8 @@ func TestImageList(t *testing.T) {
 		{"in=team/app&q=v11", "team/app:v110", "team/app:v100"},
 		{"in=library&q=busy", "library/busybox:1", "team/app:"},
 		{"sort=updated", "library/busybox:1", "team/app:v000"},
+		{"platform=linux/amd64&q=busy", "library/busybox:1", "team/app:"},
+		{"platform=linux/arm64", "No stored image matches.", "busybox:1"},
 		{"q=[", "NAME_INVALID", "<table"},
 	} {
 		a := c.get("images?" + test.query)
@@ -63,7 +65,7 @@ func TestImageList(t *testing.T) {
 	}
 }
 
-// TestImageListContinues follows the links from page to page: each image is listed once.
+// TestImageListContinues follows the links from page to page: each image is listed once. The other links lead back.
 func TestImageListContinues(t *testing.T) {
 	c := open(t)
 	for i := range 250 {
@@ -71,16 +73,31 @@ func TestImageListContinues(t *testing.T) {
 	}
 	for _, sort := range []string{"name", "unused"} {
 		seen := map[string]int{}
-		pages := 0
+		pages, last := 0, ""
+		link := func(rel string) string {
+			found := regexp.MustCompile(`rel="` + rel + `" href="([^"]*)"`).FindStringSubmatch(last)
+			if found == nil {
+				return ""
+			}
+			return html.UnescapeString(found[1])
+		}
+		first := ""
 		for address := "images?in=team&sort=" + sort; address != ""; pages++ {
 			body := c.get(address).body
+			if last = body; first == "" {
+				first = body
+			}
 			for _, found := range regexp.MustCompile(`name="ref" value="([^"]*)"`).FindAllStringSubmatch(body, -1) {
 				seen[found[1]]++
 			}
-			address = ""
-			if next := regexp.MustCompile(`rel="next" href="([^"]*)"`).FindStringSubmatch(body); next != nil {
-				address = html.UnescapeString(next[1])
-			}
+			address = link("next")
+		}
+		back := 0
+		for ; link("prev") != ""; back++ {
+			last = c.get(link("prev")).body
+		}
+		if names := regexp.MustCompile(`name="ref" value="[^"]*"`); back != 2 || !slices.Equal(names.FindAllString(last, -1), names.FindAllString(first, -1)) {
+			t.Errorf("by %s, %d links lead back to %s", sort, back, last)
 		}
 		if pages != 3 || len(seen) != 250 {
 			t.Errorf("by %s, %d pages list %d images", sort, pages, len(seen))

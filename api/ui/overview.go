@@ -18,6 +18,7 @@ type overviewData struct {
 	Some      []incompleteImage // the first incomplete images
 	Upstreams []upstreamRow
 	DiskUsed  int64
+	Trend     *trend   // nil before the first day, and for users who may not see it
 	DiskState string   // "ok", "warn" or "bad"; "" if the disk is unknown
 	Jobs      []jobRow // that run
 	Transfers mirror.Transfers
@@ -53,6 +54,9 @@ func overviewPage(r *request) (any, error) {
 	}
 	if !d.Limited {
 		if d.Jobs, err = listJobs(r, true); err != nil {
+			return nil, err
+		}
+		if d.Trend, err = readTrend(r); err != nil {
 			return nil, err
 		}
 		if d.Transfers, err = r.admin.Transfers(r.Context()); err != nil {

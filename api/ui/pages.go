@@ -22,7 +22,7 @@ func allPages() []page {
 		}},
 		{name: "space", load: spacePage, actions: map[string]action{"plan": planCollection, "collect": collect}},
 		{name: "clients", load: clientsPage},
-		{name: "access", load: accessPage, actions: map[string]action{"user": addUser, "token": createToken, "revoke": revokeToken}},
+		{name: "access", load: accessPage, actions: map[string]action{"user": addUser, "remove": removeUser, "token": createToken, "revoke": revokeToken}},
 		{name: "system", live: 2 * often, load: systemPage, actions: map[string]action{
 			"mode": setMode, "read-only": setReadOnly, "verify": verify, "cancel": cancelJob,
 		}},

@@ -39,7 +39,12 @@ func (c *console) upload(values map[string]string, files map[string][]byte) answ
 	c.t.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
+	address := "/console/transfer?action=import"
 	for name, value := range values {
+		if name == "preview" { // the button has an address of its own
+			address += "&preview=" + value
+			continue
+		}
 		c.must(form.WriteField(name, value))
 	}
 	for _, name := range []string{"b.tar", "b.tar.001", "b.tar.002"} {
@@ -51,7 +56,7 @@ func (c *console) upload(values map[string]string, files map[string][]byte) answ
 		}
 	}
 	c.must(form.Close())
-	r := httptest.NewRequest(http.MethodPost, "/console/transfer?action=import", &body)
+	r := httptest.NewRequest(http.MethodPost, address, &body)
 	r.Header.Set("Content-Type", form.FormDataContentType())
 	sent := c.do(r)
 	to := sent.Header.Get("Location")

@@ -28,7 +28,7 @@ func importForm(r *request) (outcome, error) {
 	if err != nil {
 		return outcome{}, mirror.Errorf(mirror.CodeUnsupported, "read the form: %w", err)
 	}
-	up, values := &formUpload{request: r}, map[string]string{}
+	up, values := &formUpload{request: r}, map[string]string{"preview": r.URL.Query().Get("preview")}
 	for {
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {

@@ -125,6 +125,7 @@ func TestSpaceTrend(t *testing.T) {
 		{Day: "2026-01-01", Stored: 1 << 20, Origins: map[mirror.Origin]int64{mirror.Pushed: 1 << 20}},
 		{Day: "2026-01-02", Stored: 4 << 20, Origins: map[mirror.Origin]int64{mirror.Pushed: 3 << 20, "": 1 << 20}},
 	}
+	c.get("").shows(t, http.StatusOK, `points="0.0,44.5 400.0,1.0"`)
 	c.get("space").shows(t, http.StatusOK, `points="0.0,44.5 400.0,1.0"`, "Stored from 2026-01-01 to 2026-01-02: between 1.0 MiB and 4.0 MiB", "3.0 MiB", "of no repository")
 	c.samples = c.samples[:1]
 	c.get("space").shows(t, http.StatusOK, "from the second day on")

@@ -1,8 +1,8 @@
 // What a browser adds to the pages of the console. Every page works without it.
-import { watch } from "./live.js";
+import { load, watch } from "./live.js";
 import { enhance } from "./forms.js";
 import { upload } from "./upload.js";
 
-const ready = () => { enhance(document); upload(document); };
+const ready = () => { enhance(document); upload(document, () => load(ready)); };
 ready();
 watch(ready);

@@ -23,7 +23,8 @@ export function watch(changed) {
   addEventListener("pageshow", next);
 }
 
-async function load(changed) {
+// load loads the page of the current address, and replaces what changed.
+export async function load(changed) {
   running?.abort();
   const mine = running = new AbortController();
   try {

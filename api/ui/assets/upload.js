@@ -3,7 +3,8 @@
 const piece = 8 << 20; // bytes
 const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
-export function upload(root) {
+// upload enhances the forms of imports. show is called when the page should show the job of its address.
+export function upload(root, show) {
   root.querySelectorAll("form[data-upload]").forEach((form) => {
     if (form.ready) return;
     form.ready = true;
@@ -15,18 +16,19 @@ export function upload(root) {
       event.preventDefault();
       if (form.sending) return;
       form.sending = true;
-      sendAll(form, event.submitter, [...input.files].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true })));
+      sendAll(form, event.submitter, show, [...input.files].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true })));
     });
   });
 }
 
-async function sendAll(form, button, files) {
+async function sendAll(form, button, show, files) {
   const out = form.querySelector("[data-progress]"), bar = form.querySelector("progress");
   const options = new URLSearchParams();
   form.querySelectorAll("input:not([type=file])").forEach((field) => {
     if (field.type !== "checkbox" || field.checked) options.set(field.name, field.value);
   });
-  if (button?.name) options.set(button.name, button.value);
+  const preview = button?.hasAttribute("formaction"); // the other button imports
+  if (preview) options.set("preview", 1);
   form.querySelectorAll("button").forEach((one) => { one.disabled = true; });
   bar.hidden = false;
   let job;
@@ -42,12 +44,19 @@ async function sendAll(form, button, files) {
       Object.keys(localStorage).filter((key) => localStorage[key] === job.id).forEach((key) => localStorage.removeItem(key));
       if (job.state !== "succeeded") break;
     }
-    location.href = `transfer?job=${job.id}`;
+    if (!preview) {
+      location.href = `transfer?job=${job.id}`;
+      return;
+    }
+    history.replaceState(null, "", `transfer?job=${job.id}`); // the form keeps its files for the import
+    out.textContent = "";
   } catch (error) {
     out.textContent = error.message;
-    form.sending = false;
-    form.querySelectorAll("button").forEach((one) => { one.disabled = false; });
   }
+  form.sending = false;
+  form.querySelectorAll("button").forEach((one) => { one.disabled = false; });
+  bar.hidden = true;
+  show();
 }
 
 // begin returns the import that this file was sent to when the page was closed, if it still waits for the rest, or starts one.

@@ -63,11 +63,33 @@ type mirror struct {
 func startMirror(t *testing.T, args ...string) *mirror {
 	t.Helper()
 	m := &mirror{t: t, address: freeAddress(t), data: t.TempDir(), name: "ada", password: "correct horse"}
-	add := exec.Command(mirrorBin, "user", "add", m.name, "--password-stdin", "--data", m.data)
+	m.addUser(m.name)
+	m.start(args...)
+	return m
+}
+
+// startMirrorWithoutUsers starts a mirror that nobody can log in to.
+func startMirrorWithoutUsers(t *testing.T, args ...string) *mirror {
+	t.Helper()
+	m := &mirror{t: t, address: freeAddress(t), data: t.TempDir()}
+	m.start(args...)
+	return m
+}
+
+// addUser adds a user, with the password of ada.
+func (m *mirror) addUser(name string) {
+	m.t.Helper()
+	add := exec.Command(mirrorBin, "user", "add", name, "--password-stdin", "--data", m.data)
 	add.Stdin = strings.NewReader(m.password)
 	if out, err := add.CombinedOutput(); err != nil {
-		t.Fatalf("add a user: %v\n%s", err, out)
+		m.t.Fatalf("add a user: %v\n%s", err, out)
 	}
+}
+
+// start starts the mirror, and waits until it answers.
+func (m *mirror) start(args ...string) {
+	t := m.t
+	t.Helper()
 	var output bytes.Buffer
 	server := exec.Command(mirrorBin, append([]string{"serve", "--listen", m.address, "--data", m.data}, args...)...)
 	server.Stdout, server.Stderr = &output, &output
@@ -98,7 +120,6 @@ func startMirror(t *testing.T, args ...string) *mirror {
 		}
 		return err
 	})
-	return m
 }
 
 func (m *mirror) url(page string) string { return "http://" + m.address + "/console/" + page }
@@ -170,6 +191,18 @@ func (m *mirror) push(repo, tag string, architectures ...string) {
 		entries = append(entries, entry)
 	}
 	m.manifest(repo, tag, ociIndex, map[string]any{"schemaVersion": 2, "mediaType": ociIndex, "manifests": entries})
+}
+
+// pushTags pushes images with a layer in common under the tags v000, v001 and so on.
+func (m *mirror) pushTags(repo string, n int) {
+	m.t.Helper()
+	layer := m.blob(repo, "application/vnd.oci.image.layer.v1.tar", []byte("layer"))
+	config := m.blob(repo, "application/vnd.oci.image.config.v1+json", []byte(`{"os":"linux","architecture":"amd64"}`))
+	for i := range n {
+		m.manifest(repo, fmt.Sprintf("v%03d", i), ociManifest, map[string]any{
+			"schemaVersion": 2, "mediaType": ociManifest, "config": config, "layers": []descriptor{layer}, "annotations": map[string]string{"number": fmt.Sprint(i)},
+		})
+	}
 }
 
 // fill stores images, a chart and a want, pins an image, and runs a job.

@@ -8,27 +8,32 @@ import (
 	"testing"
 )
 
-// link passes connections on to a mirror. Once a number of bytes was sent through it, it either cuts all connections and goes
-// on with new ones, or passes nothing more on until it is released.
+// linkLimits say when a link interferes.
+type linkLimits struct {
+	sent, received int64 // bytes that were sent to the mirror, or received from it; 0 for no limit
+	stalls         bool  // nothing more is sent until the link is released; else all connections are cut once
+}
+
+// link passes connections on to a mirror. At its limit it cuts all of them, and goes on with new ones, or stalls.
 type link struct {
 	address string
 	sent    atomic.Int64  // bytes that were sent to the mirror
 	reached chan struct{} // closed when it was cut, or holds back what is sent
 	release chan struct{}
 
-	limit  int64
-	stalls bool
-	once   sync.Once
-	mu     sync.Mutex
-	open   map[net.Conn]bool
+	limits   linkLimits
+	received atomic.Int64
+	once     sync.Once
+	mu       sync.Mutex
+	open     map[net.Conn]bool
 }
 
-func startLink(t *testing.T, to string, limit int64, stalls bool) *link {
+func startLink(t *testing.T, to string, limits linkLimits) *link {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	l := &link{
-		address: listener.Addr().String(), reached: make(chan struct{}), release: make(chan struct{}), limit: limit, stalls: stalls, open: map[net.Conn]bool{},
+		address: listener.Addr().String(), reached: make(chan struct{}), release: make(chan struct{}), limits: limits, open: map[net.Conn]bool{},
 	}
 	var working sync.WaitGroup
 	t.Cleanup(func() {
@@ -50,29 +55,37 @@ func startLink(t *testing.T, to string, limit int64, stalls bool) *link {
 			l.mu.Lock()
 			l.open[client], l.open[server] = true, true
 			l.mu.Unlock()
-			working.Go(func() { l.pass(server, io.TeeReader(client, counter{l})); server.Close() })
-			working.Go(func() { l.pass(client, server); client.Close() })
+			working.Go(func() { pass(server, io.TeeReader(client, counter{l, &l.sent, limits.sent})) })
+			working.Go(func() { pass(client, io.TeeReader(server, counter{l, &l.received, limits.received})) })
 		}
 	})
 	return l
 }
 
-func (l *link) pass(to io.Writer, from io.Reader) { _, _ = io.Copy(struct{ io.Writer }{to}, from) }
+// pass copies one direction of a connection. The wrapper keeps io.Copy from copying within the kernel, where nothing counts.
+func pass(to io.WriteCloser, from io.Reader) {
+	_, _ = io.Copy(struct{ io.Writer }{to}, from)
+	to.Close()
+}
 
-// counter counts what is sent, and interferes at the limit.
-type counter struct{ *link }
+// counter counts the bytes of a direction, and interferes at its limit.
+type counter struct {
+	*link
+	count *atomic.Int64
+	limit int64
+}
 
 func (c counter) Write(p []byte) (int, error) {
-	if c.sent.Add(int64(len(p))) < c.limit {
+	if now := c.count.Add(int64(len(p))); c.limit == 0 || now < c.limit {
 		return len(p), nil
 	}
 	c.once.Do(func() {
 		close(c.reached)
-		if !c.stalls {
+		if !c.limits.stalls {
 			c.cut()
 		}
 	})
-	if c.stalls {
+	if c.limits.stalls {
 		<-c.release
 	}
 	return len(p), nil

@@ -71,7 +71,7 @@ func TestCutUploadContinues(t *testing.T) {
 	for name, stalls := range map[string]bool{"connection": false, "page": true} {
 		t.Run(name, func(t *testing.T) {
 			file := writeArchive(t, "docker.io/team/"+name+":1", size)
-			link := startLink(t, m.address, size/2, stalls)
+			link := startLink(t, m.address, linkLimits{sent: size / 2, stalls: stalls})
 			tab := newTab(t, b.ctx)
 			through := *m
 			through.address = link.address
@@ -121,7 +121,7 @@ func (m *mirror) receivesAll() (id string) {
 func (b *browser) upload(file string) {
 	b.t.Helper()
 	b.run(chromedp.SetUploadFiles(chromedp.CSS("form[data-upload] input[type=file]"), []string{file}))
-	b.click("form[data-upload] button")
+	b.click("form[data-upload] button.primary")
 }
 
 // writeArchive writes an OCI layout with an image whose layer has a size. The layer is a hole in the file, which needs no space.
