@@ -52,7 +52,7 @@ function replace(page) {
   for (const part of ["main", ".tools", ".foot"]) {
     const now = document.querySelector(part), then = page.querySelector(part);
     if (!now || !then || part === ".tools" && now.contains(document.activeElement)) continue;
-    then.querySelectorAll("[role=status].ok").forEach((notice) => notice.remove());
+    then.querySelectorAll("[data-notice]").forEach((notice) => notice.remove());
     Idiomorph.morph(now, then, {
       ignoreActiveValue: true, restoreFocus: true,
       callbacks: { beforeNodeMorphed: (node) => !node.sending, beforeAttributeUpdated: (name, node) => !(keep.has(name) && /^(INPUT|SELECT|OPTION|TEXTAREA|DETAILS)$/.test(node.tagName) && node.type !== "hidden") },

@@ -48,7 +48,7 @@ func TestSpaceIsPlanOfCollector(t *testing.T) {
 	var planned struct {
 		Totals struct{ Bytes int64 }
 	}
-	for line := range strings.Lines(m.command("gc", "--dry-run", "--json", "--blobs")) {
+	for line := range strings.Lines(m.command("gc", "--dry-run", "--json")) {
 		var event struct {
 			Kind string
 			Item json.RawMessage
@@ -71,7 +71,7 @@ func TestSpaceIsPlanOfCollector(t *testing.T) {
 	b.open(m, "space")
 	b.click(`button[value="plan"]`)
 	b.waitFor(`button[value="collect"]`)
-	if rows := eval[int](b, `document.querySelectorAll('[aria-labelledby="plan-title"] tbody tr').length`); rows != len(names) {
+	if rows := eval[int](b, `document.querySelectorAll('.scroll[aria-labelledby="plan-title"] tbody tr').length`); rows != len(names) {
 		t.Errorf("the page has %d candidates, and gc --dry-run %d: %q", rows, len(names), names)
 	}
 }
