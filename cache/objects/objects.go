@@ -140,7 +140,9 @@ func (o *Objects) incoming(name string) string {
 
 // Close ends what runs in the background, and waits for it. Open readers fail.
 func (o *Objects) Close() error {
+	o.mu.Lock() // nothing starts after this
 	o.cancel()
+	o.mu.Unlock()
 	o.work.Wait()
 	o.mu.Lock()
 	defer o.mu.Unlock()
