@@ -81,15 +81,16 @@ func newDefectError(code mirror.Code, what string, defect mirror.Defect) error {
 
 // StatBlob implements [mirror.BlobStore].
 func (s *Store) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (stat mirror.BlobStat, err error) {
-	err = s.recordUse(ctx, content{repo, d}, func() (bool, error) {
-		var err error
-		stat, err = s.statBlob(ctx, repo, d)
-		return stat.Stored && stat.Linked, err
-	})
+	err = s.recordUse(ctx, content{repo, d}, func() (got found, err error) {
+		stat, got.used, err = s.statBlob(ctx, repo, d)
+		got.stored = stat.Stored && stat.Linked
+		return got, err
+	}, s.keepBlob)
 	return stat, explain(err, "look up blob %s in %s", d, repo)
 }
 
-func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (stat mirror.BlobStat, err error) {
+// statBlob also returns when the link of repo to d was made or last used.
+func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (stat mirror.BlobStat, last time.Time, err error) {
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		tx.Prefetch(func(yield func(backend.Key) bool) {
 			for k := range blobKeys(repo, d) {
@@ -103,6 +104,9 @@ func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest)
 		if err != nil {
 			return err
 		}
+		if link, _, err := getRecord[linkRecord](tx, tableLinks, linkKey(repo, d)); err == nil {
+			last = latest(link.Added, link.Used)
+		}
 		_, use, used, err := firstUse(tx, repo, d)
 		stat = mirror.BlobStat{Stored: stored, Linked: linked(tx, repo, d), Size: blob.Size, Referenced: used, Required: used && !use.Owned}
 		if !stored {
@@ -113,7 +117,7 @@ func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest)
 		}
 		return err
 	})
-	return stat, err
+	return stat, last, err
 }
 
 // firstUse returns a manifest of repo that names blob d; one that needs d is preferred over one that owns it.
@@ -301,6 +305,8 @@ func (s *Store) linkSent(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, 
 		return s.linkUsed(tx, repo, d, at)
 	case !found || record.Announced:
 		record = linkRecord{Added: at}
+	case s.shared:
+		record.Used = at
 	default:
 		s.recency.touch(content{repo, d})
 	}
@@ -313,12 +319,10 @@ func announce(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Tim
 	return insertRecord(tx, tableLinks, linkKey(repo, d), linkRecord{Added: at, Announced: true})
 }
 
-// linkUsed links d and records a use, even if d was linked before. The use is recorded before the transaction ends, so
-// that no sweep can run in between; it does no harm if the transaction fails.
+// linkUsed links d and records a use, even if d was linked before.
 func (s *Store) linkUsed(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error {
 	if linked(tx, repo, d) {
-		s.recency.touch(content{repo, d})
-		return nil
+		return s.useLink(tx, content{repo, d})
 	}
 	return link(tx, repo, d, at)
 }

@@ -39,6 +39,7 @@ var firstRelease = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 // before the wall clock was last set counts as written at that moment, and is kept for longer than necessary.
 type clock struct {
 	machine backend.Clock
+	server  *serverClock // if not nil, it provides the time instead, and nothing is recorded
 	log     *zap.Logger
 
 	mu       sync.Mutex
@@ -91,10 +92,22 @@ func openClock(ctx context.Context, index backend.Index, machine backend.Clock, 
 	return c, nil
 }
 
+// openAnyClock opens the clock that the options name: otherwise that of the server, or of the machine if server is nil.
+func openAnyClock(ctx context.Context, index backend.Index, server backend.Shared, o Options) (*clock, error) {
+	switch {
+	case o.Clock != nil:
+		return openClock(ctx, index, o.Clock, o.Log)
+	case server == nil:
+		return openClock(ctx, index, newSystemClock(), o.Log)
+	}
+	time, err := openServerClock(ctx, server)
+	return &clock{server: time, log: o.Log}, err
+}
+
 // recordFirstUse writes the clock record on the first use of the store since the machine booted. Later times count from
 // there, whatever happens to the wall clock.
 func (c *clock) recordFirstUse(ctx context.Context, index backend.Index) error {
-	if !c.recorded.Time.IsZero() {
+	if c.server != nil || !c.recorded.Time.IsZero() {
 		return nil
 	}
 	return c.writeWith(ctx, index, backend.Locks{}, func(backend.WriteTx) error { return nil })
@@ -130,6 +143,9 @@ func (c *clock) plausibleOffset(wall, least time.Time, stop time.Duration) (offs
 
 // now returns the current time by the clock of the store.
 func (c *clock) now() time.Time {
+	if c.server != nil {
+		return c.server.now()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	wall := c.machine.Now().UTC().Round(0)
@@ -163,6 +179,9 @@ func (c *clock) wallClockSet(wall, least time.Time, by time.Duration) {
 
 // fileTime returns when a file was written, by the clock of the store; at is the time in the file system.
 func (c *clock) fileTime(at time.Time) time.Time {
+	if c.server != nil {
+		return at.UTC()
+	}
 	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -175,6 +194,9 @@ func (c *clock) fileTime(at time.Time) time.Time {
 
 // recordDue reports whether the record in the index is out of date.
 func (c *clock) recordDue() bool {
+	if c.server != nil {
+		return false
+	}
 	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -211,6 +233,9 @@ func (c *clock) write(tx backend.WriteTx) error {
 
 // writeWith writes the clock record in one transaction with do. The locks include clockLock, or are none.
 func (c *clock) writeWith(ctx context.Context, index backend.Index, locks backend.Locks, do func(tx backend.WriteTx) error) error {
+	if c.server != nil {
+		return index.Update(ctx, locks, do)
+	}
 	c.mu.Lock()
 	last := c.last
 	c.mu.Unlock()

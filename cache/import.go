@@ -92,6 +92,7 @@ func (s *Store) readImport(ctx context.Context, m mirror.ImportedManifest) (*man
 	if err != nil {
 		return nil, err
 	}
+	p.named = s.named
 	p.anyRepo, p.repoOrigin, p.extra = true, mirror.Imported, p.namedAmong(m.With)
 	if m.Local {
 		p.repoOrigin = mirror.Pushed

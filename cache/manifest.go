@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"syscall"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -23,34 +24,36 @@ const maxLargeReads = 4
 // Manifest implements [mirror.ManifestStore]. The bytes are shared with other callers and must not be changed.
 func (s *Store) Manifest(ctx context.Context, repo mirror.Repo, d digest.Digest) (m mirror.Manifest, err error) {
 	c := content{repo, d}
-	err = s.recordUse(ctx, c, func() (bool, error) {
-		var found bool
-		var generation uint64
-		if m, found, generation = s.manifests.get(c); found {
-			return true, nil
+	err = s.recordUse(ctx, c, func() (got found, err error) {
+		cached, hit, generation := s.manifests.get(c)
+		if hit && !s.shared {
+			m = cached
+			return found{stored: true}, nil
 		}
-		var err error
-		if m, err = s.loadManifest(ctx, c); err != nil {
-			return false, err
+		record, used, err := s.manifestUsed(ctx, c)
+		if err != nil {
+			return found{}, err
 		}
-		if len(m.Bytes) <= maxCachedManifest {
-			s.manifests.add(c, m, generation)
+		m = mirror.Manifest{MediaType: record.MediaType, Digest: d, Bytes: cached.Bytes, Origin: record.Origin}
+		if !hit {
+			if m.Bytes, err = s.loadManifest(ctx, c, record); err != nil {
+				return found{}, err
+			}
+			if len(m.Bytes) <= maxCachedManifest {
+				s.manifests.add(c, m, generation)
+			}
 		}
-		return true, nil
-	})
+		return found{stored: true, used: used}, nil
+	}, s.keepManifest)
 	if err != nil {
 		return mirror.Manifest{}, explain(err, "read manifest %s of %s", d, repo)
 	}
 	return m, nil
 }
 
-func (s *Store) loadManifest(ctx context.Context, c content) (mirror.Manifest, error) {
-	record, err := s.manifestRecord(ctx, c)
-	if err != nil {
-		return mirror.Manifest{}, err
-	}
+// loadManifest reads the bytes of a manifest.
+func (s *Store) loadManifest(ctx context.Context, c content, record manifestRecord) (data []byte, err error) {
 	read := func(ctx context.Context) ([]byte, error) { return s.readManifest(ctx, c.digest, record.Size) }
-	var data []byte
 	if record.Size > maxCachedManifest {
 		data, err = s.largeManifests.do(ctx, c.digest, read)
 	} else {
@@ -58,11 +61,29 @@ func (s *Store) loadManifest(ctx context.Context, c content) (mirror.Manifest, e
 	}
 	if err != nil {
 		if _, err := s.manifestRecord(ctx, c); err != nil { // the manifest was deleted meanwhile
-			return mirror.Manifest{}, err
+			return nil, err
 		}
-		return mirror.Manifest{}, err
+		return nil, err
 	}
-	return mirror.Manifest{MediaType: record.MediaType, Digest: c.digest, Bytes: data, Origin: record.Origin}, nil
+	return data, nil
+}
+
+// manifestUsed returns a manifest and, if the index is shared, when it was added or last used.
+func (s *Store) manifestUsed(ctx context.Context, c content) (record manifestRecord, used time.Time, err error) {
+	if !s.shared {
+		record, err = s.manifestRecord(ctx, c)
+		return record, used, err
+	}
+	err = s.index.View(ctx, func(tx backend.ReadTx) (err error) {
+		tx.Prefetch(manifestKeys(c))
+		var stored bool
+		record, used, stored, err = readManifestRecord(tx, c)
+		if err == nil && !stored {
+			return errManifestUnknown(c.repo, c.digest)
+		}
+		return err
+	})
+	return record, used, err
 }
 
 func (s *Store) manifestRecord(ctx context.Context, c content) (record manifestRecord, err error) {

@@ -78,7 +78,9 @@ func (m *fileMigration) write(ctx context.Context, index *bolt.Index, schema sch
 	if m.options.Migrating != nil {
 		m.options.Migrating()
 	}
-	clock, err := openClock(ctx, index, m.options.Clock, zap.NewNop()) // New logs what is wrong with the clock
+	quiet := m.options
+	quiet.Log = zap.NewNop()
+	clock, err := openAnyClock(ctx, index, nil, quiet) // New logs what is wrong with the clock
 	if err != nil {
 		return err
 	}

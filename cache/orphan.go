@@ -113,6 +113,16 @@ func (s *Store) isOrphan(ctx context.Context, d digest.Digest) (orphan mirror.Or
 
 // DeleteOrphan implements [mirror.CollectStore].
 func (s *Store) DeleteOrphan(ctx context.Context, d digest.Digest, before time.Time) (deleted bool, err error) {
+	if s.named != nil {
+		err := s.index.Update(ctx, blobLocks(mirror.Repo{}, d), func(tx backend.WriteTx) (err error) {
+			deleted = false
+			if !has(tx, tableBlobs, d.String()) && !s.fence.isProtected(d) {
+				_, deleted, err = s.named.Remove(tx, d, s.keptSince(before))
+			}
+			return err
+		})
+		return deleted && err == nil, explain(err, "delete blob %s", d)
+	}
 	_, deleted, err = s.deleteFile(ctx, d, func() (bool, error) {
 		file, err := s.blobs.Describe(ctx, d)
 		return s.clock.fileTime(file.Written).Before(before) && !s.fence.isProtected(d), err

@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -25,21 +26,34 @@ func (s *Store) PutManifest(ctx context.Context, repo mirror.Repo, m mirror.Mani
 		return err
 	}
 	if m.Origin != mirror.Mirrored && !mirror.UsageIgnored(ctx) { // a mirrored manifest is stored because a client requested it, which records the use
-		p.onExisting = func() { s.recency.touch(p.content) }
+		p.onExisting = s.useManifest
 	}
+	p.named = s.named
+	err = s.putManifest(ctx, p, m)
+	for range maxPuts - 1 {
+		if errors.Is(err, errFileDeleted) {
+			err = s.putManifest(ctx, p, m)
+		}
+	}
+	return explain(err, "put manifest %s to %s", m.Digest, repo)
+}
+
+// maxPuts is how often a manifest is put whose file another node deletes at the same time.
+const maxPuts = 4
+
+func (s *Store) putManifest(ctx context.Context, p *manifestWrite, m mirror.Manifest) error {
 	// The check before the write makes a push of a manifest before its blobs cheap, and it leaves nothing behind.
 	stored, err := s.checkBefore(ctx, p)
 	if err != nil {
-		return explain(err, "put manifest %s to %s", m.Digest, repo)
+		return err
 	}
 	defer s.locks.share(m.Digest)()
 	if err := s.keepBytes(ctx, m, stored); err != nil {
-		return explain(err, "put manifest %s to %s", m.Digest, repo)
+		return err
 	}
 	defer s.manifests.beginWrite(p.content)()
 	defer s.tags.beginWrite(p.tags...)()
-	err = updateAlone(context.WithoutCancel(ctx), s.index, p.locks(), p.write)
-	return explain(err, "put manifest %s to %s", m.Digest, repo)
+	return updateAlone(context.WithoutCancel(ctx), s.index, p.locks(), p.write)
 }
 
 // checkBefore checks the manifest and the files of its blobs, and returns the entry of the manifest's own file; the zero
@@ -81,6 +95,9 @@ func (p *manifestWrite) keys() iter.Seq[backend.Key] {
 			if !yield(k) {
 				return
 			}
+		}
+		if p.named != nil && !yield(p.named.Row(p.digest)) {
+			return
 		}
 		for _, k := range []backend.Key{{Table: tableBlobs, Key: p.digest.String()}, {Table: tableManifests, Key: p.key()}} {
 			if !yield(k) {
@@ -136,9 +153,11 @@ type manifestWrite struct {
 	grant func(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at time.Time) error
 	// extra are digests that came in a bundle with the manifest. The repository may read them although the manifest
 	// does not need them.
-	extra      []digest.Digest
-	alone      bool   // no other update runs
-	onExisting func() // called in the transaction if the manifest is already stored; may be nil
+	extra []digest.Digest
+	alone bool            // no other update runs
+	named backend.Indexed // see [Store]
+	// onExisting is called in the transaction if the manifest is already stored; may be nil.
+	onExisting func(backend.WriteTx, content) error
 }
 
 // newManifestWrite checks everything that does not need the index.

@@ -91,6 +91,9 @@ func (p *manifestWrite) write(tx backend.WriteTx, alone bool) error {
 // writeChecked writes a manifest that was checked. It also writes the entry of the manifest's file, because a known
 // manifest may have lost its file before.
 func (p *manifestWrite) writeChecked(tx backend.WriteTx) error {
+	if !fileStored(tx, p.named, p.digest) {
+		return errFileDeleted
+	}
 	if err := p.writeRecord(tx); err != nil {
 		return err
 	}
@@ -121,7 +124,9 @@ func (p *manifestWrite) writeRecord(tx backend.WriteTx) error {
 		return p.writeNew(tx)
 	}
 	if p.onExisting != nil {
-		p.onExisting()
+		if err := p.onExisting(tx, p.content); err != nil {
+			return err
+		}
 	}
 	if err := p.linkExtra(tx); err != nil {
 		return err

@@ -90,6 +90,9 @@ type linkFunc func(tx backend.WriteTx, repo mirror.Repo, d digest.Digest, at tim
 
 // commitBlob makes the content of w durable as d, and then readable in repo, unless that is zero.
 func (s *Store) commitBlob(ctx context.Context, repo mirror.Repo, w backend.Writer, d digest.Digest, link linkFunc) error {
+	if linked, err := s.linkStored(ctx, repo, w, d, link); linked || err != nil {
+		return explain(err, "commit blob %s", d)
+	}
 	defer s.locks.share(d)()
 	size := w.Size()
 	if err := w.Commit(ctx, d); err != nil {
@@ -103,7 +106,10 @@ func (s *Store) commitBlob(ctx context.Context, repo mirror.Repo, w backend.Writ
 func (s *Store) indexBlob(ctx context.Context, repo mirror.Repo, d digest.Digest, size int64, link linkFunc) error {
 	platform := s.platformStated(ctx, d, size)
 	err := s.index.Update(context.WithoutCancel(ctx), blobLocks(repo, d), func(tx backend.WriteTx) error {
-		tx.Prefetch(blobKeys(repo, d))
+		tx.Prefetch(s.fileKeys(repo, d))
+		if !fileStored(tx, s.named, d) {
+			return errFileDeleted
+		}
 		at := s.Now()
 		switch stored := has(tx, tableBlobs, d.String()); {
 		case !stored:

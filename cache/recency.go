@@ -85,6 +85,11 @@ func (r *recency) run() {
 		if err := r.flush(context.Background()); err != nil {
 			r.options.Log.Error("cannot write the times of last use; will retry", zap.Error(err))
 		}
+		if server := r.clock.server; server != nil {
+			if err := server.sync(context.Background()); err != nil {
+				r.options.Log.Error("cannot read the time of the server of the index; will retry", zap.Error(err))
+			}
+		}
 	}
 }
 
@@ -175,22 +180,6 @@ func writeRecency(tx backend.WriteTx, batch map[content]time.Time) error {
 		}
 	}
 	return nil
-}
-
-// recordUse calls read, which reports whether it found c, and records a use of c, unless the context ignores usage.
-// When recordUse returns, a sweep that had started before cannot delete what read found.
-func (s *Store) recordUse(ctx context.Context, c content, read func() (found bool, err error)) error {
-	for {
-		since := s.fence.current()
-		found, err := read()
-		if err != nil || !found || mirror.UsageIgnored(ctx) {
-			return err
-		}
-		s.recency.touch(c)
-		if passed, err := s.fence.passed(ctx, c.digest, since); passed || err != nil {
-			return err
-		}
-	}
 }
 
 // LastUsed implements [mirror.Catalog].

@@ -13,6 +13,12 @@
 // Frequently read manifests and tags are served from memory, see [recordCache]. The times of last use are collected in
 // memory and written in batches, see [recency]; they are the only data that a crash may lose.
 //
+// # Several nodes
+//
+// If the index is a [backend.Shared], other nodes write to it. Then a tag, and whether a manifest is stored, is read from the
+// index each time; only the bytes of manifests are in memory. An answer that content is stored depends on a last use that is
+// in the index, see [Store.recordUse].
+//
 // # Garbage collection
 //
 // [Store.Survey] gives a collector one consistent view of the index. [Store.Sweep] deletes what the collector selected,
@@ -49,8 +55,12 @@ type Options struct {
 	// SweepTime is the target duration of a transaction that deletes content; writers wait for it. The default is 25
 	// ms. Without concurrent writers, longer transactions are faster.
 	SweepTime time.Duration
-	// Clock provides the time. The default is the clock of the machine.
+	// Clock provides the time. The default is the clock of the machine, or of the server that has a shared index.
 	Clock backend.Clock
+	// Grace is the grace period of collections of a shared index: the shortest time for which an answer that content is
+	// stored holds is half of it. Sweeps keep blobs that were used within it. With zero, each such answer is written to
+	// the index.
+	Grace time.Duration
 	// Migrating is called before an index of an older version is migrated, which can take minutes. It may be nil.
 	Migrating func()
 	// Log receives errors that no caller sees. The default discards them.
@@ -67,9 +77,6 @@ func (o Options) withDefaults() Options {
 	if o.SweepTime == 0 {
 		o.SweepTime = sweepTime
 	}
-	if o.Clock == nil {
-		o.Clock = newSystemClock()
-	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
@@ -80,6 +87,8 @@ func (o Options) withDefaults() Options {
 type Store struct {
 	blobs   backend.Blobs
 	index   backend.Index
+	shared  bool            // other nodes use the index, too
+	named   backend.Indexed // if the index has the names of blobs; otherwise nil
 	options Options
 	clock   *clock
 
@@ -108,7 +117,8 @@ var _ mirror.Store = (*Store)(nil)
 func New(blobs backend.Blobs, below backend.Index, options Options) (*Store, error) {
 	options = options.withDefaults()
 	index := packed.New(below, keyLayouts)
-	clock, err := openClock(context.Background(), index, options.Clock, options.Log)
+	server, shared := below.(backend.Shared)
+	clock, err := openAnyClock(context.Background(), index, server, options)
 	if err != nil {
 		return nil, fmt.Errorf("open store: read its clock: %w", err)
 	}
@@ -121,6 +131,7 @@ func New(blobs backend.Blobs, below backend.Index, options Options) (*Store, err
 	s := &Store{
 		blobs:          blobs,
 		index:          index,
+		shared:         shared,
 		options:        options,
 		clock:          clock,
 		manifests:      newRecordCache[content](manifestCacheBytes, manifestCost),
@@ -128,6 +139,7 @@ func New(blobs backend.Blobs, below backend.Index, options Options) (*Store, err
 		recency:        newRecency(index, clock, options),
 		largeManifests: sharedReads[[]byte]{slots: make(chan struct{}, maxLargeReads)},
 	}
+	s.named, _ = blobs.(backend.Indexed)
 	go s.recency.run()
 	return s, nil
 }

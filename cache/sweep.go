@@ -38,6 +38,7 @@ func (s *Store) Sweep(ctx context.Context, requests iter.Seq[mirror.DeleteReques
 	w := newSweeper(s, done)
 	gather := min(sweepBatch*w.scale(), sweepBatchMost)
 	for c := range requests {
+		c.Before = s.keptSince(c.Before)
 		w.jobs = append(w.jobs, &sweepJob{DeleteRequest: c})
 		for len(w.jobs) >= gather {
 			if err := w.runRound(ctx); err != nil {
@@ -51,6 +52,14 @@ func (s *Store) Sweep(ctx context.Context, requests iter.Seq[mirror.DeleteReques
 		}
 	}
 	return w.end(nil)
+}
+
+// keptSince returns the time since which a blob counts as fresh: other nodes rely on the grace period.
+func (s *Store) keptSince(before time.Time) time.Time {
+	if grace := s.Now().Add(-s.options.Grace); s.shared && grace.Before(before) {
+		return grace
+	}
+	return before
 }
 
 // sweeper is a run of [Store.Sweep].
@@ -119,6 +128,9 @@ func (w *sweeper) runRound(ctx context.Context) error {
 			result.Kept, result.Tags, result.Manifests = outcome.kept, outcome.tags, outcome.manifests
 		}
 		result.Longest = max(result.Longest, took)
+		for _, f := range outcome.deleted {
+			result.Blobs, result.Bytes = append(result.Blobs, f.digest), result.Bytes+f.size
+		}
 		for _, d := range outcome.removed {
 			swept = append(swept, sweptFile{job: job, digest: d})
 		}

@@ -147,6 +147,13 @@ func (tx *sweepTx) deleteUnused(d digest.Digest, before time.Time, outcome *swee
 	if err := tx.Delete(tableBlobs, d.String()); err != nil {
 		return err
 	}
+	if named := tx.store.named; named != nil {
+		size, removed, err := named.Remove(tx, d, before)
+		if removed {
+			outcome.deleted = append(outcome.deleted, sweptFile{digest: d, size: size})
+		}
+		return err
+	}
 	outcome.removed = append(outcome.removed, d)
 	if !tx.deleting[d] {
 		tx.deleting[d] = true

@@ -29,7 +29,8 @@ type sweepOutcome struct {
 	tags      int
 	manifests int
 	blobs     int             // number of blobs of the job that are checked, including earlier transactions
-	removed   []digest.Digest // blobs whose entries were deleted
+	removed   []digest.Digest // blobs whose entries were deleted, and whose files will be
+	deleted   []sweptFile     // blobs that were deleted in the transaction, see [backend.Indexed]
 }
 
 // sweepFailure is an error with the job that failed.

@@ -60,7 +60,7 @@ func errTagUnknown(name tagName) *mirror.Error {
 func (s *Store) Tag(ctx context.Context, repo mirror.Repo, tag string) (mirror.Tag, error) {
 	name := tagName{repo, tag}
 	t, found, generation := s.tags.get(name)
-	if found {
+	if found && !s.shared {
 		return t, nil
 	}
 	t, err := s.loadTag(ctx, name)

@@ -14,15 +14,19 @@
 //   - [WriteTx].Insert and [WriteTx].Lock let updates run side by side that share their declared locks.
 //   - The failure rule of [ReadTx]: after a failed read everything is absent, and the transaction fails.
 //
-// A store does not support several nodes yet. Three things are still in the memory of one [airmirror/cache.Store], and must
-// be in the index before two of them may collect or serve the same content:
+// A store on a [Shared] index keeps nothing in its memory that another node must know before it sweeps or serves the same
+// content:
 //
-//   - The last use. An answer that promises that content is stored (the lookup of a blob, a mount, a manifest, a push of what
-//     is stored already) records the use in memory, where the sweep of another node does not see it. It must be given only if
-//     the last use in the index is younger than half of the grace period, and refresh that first otherwise. A sweep decides by
-//     the index alone, in its transaction. No clock of a node and no memory of a node matters then.
-//   - The caches of tags and manifests, which the writes of another node do not clear.
-//   - The locks that keep a file while an entry is added for it. With object storage, the name of an object is random, and the
-//     index maps digests to objects: the transaction of a sweep deletes the row and notes the object for deletion, and whoever
-//     writes the same digest again writes another object.
+//   - An answer that promises that content is stored (the lookup of a blob, a mount, a manifest, a push of what is stored
+//     already) is given only if the last use in the index is younger than half of the grace period. Otherwise the use is
+//     written first. A sweep decides by the index, in its transaction.
+//   - A tag, and whether a manifest is stored, is read from the index each time. A version that another node announces would
+//     need a session, and would come late.
+//   - The names of blobs are in the index, see [Indexed]. The transaction of a sweep deletes the name together with the entry.
+//     Whoever writes the same digest again writes another name, and checks in the transaction that adds the entry that it is
+//     still there.
+//   - All times are those of the server. No clock of a node matters.
+//
+// Still missing are the protection of content by [airmirror/cache.Store.Protect], which only the same node sees, and leases for
+// what one node at a time should do.
 package backend

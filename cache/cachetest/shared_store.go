@@ -10,9 +10,16 @@ import (
 	"airmirror/mirror"
 )
 
-// SharedStore tests two stores that use one index and the same blobs, as two nodes do. open opens both on an empty index. No
-// sweep runs: the times of last use, and the locks that protect files, are still in the memory of one store.
+// SharedStore tests two stores that use one index and the same blobs, as two nodes do. open opens both on an empty index,
+// without a grace period and with the clock of the machine.
 func SharedStore(t *testing.T, open func(t *testing.T) (a, b mirror.Store)) {
+	t.Run("Random", func(t *testing.T) { testSharedRandom(t, open) })
+	t.Run("Caches", func(t *testing.T) { testSharedCaches(t, open) })
+	t.Run("Sweep", func(t *testing.T) { testSharedSweep(t, open) })
+}
+
+// testSharedRandom changes the same content on both nodes, while images are pushed that nobody deletes.
+func testSharedRandom(t *testing.T, open func(t *testing.T) (a, b mirror.Store)) {
 	first, second := open(t)
 	nodes := []*storeTest{{Store: first, t: t, ctx: t.Context()}, {Store: second, t: t, ctx: t.Context()}}
 	const workers, steps = 6, 25
@@ -42,6 +49,8 @@ func SharedStore(t *testing.T, open func(t *testing.T) (a, b mirror.Store)) {
 	}
 	for _, s := range nodes {
 		s.wantNoDefects()
+	}
+	for _, s := range nodes {
 		s.must(s.Close())
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -297,4 +298,15 @@ func (c *countedConn) Write(p []byte) (int, error) {
 		c.started, c.header = true, nil
 	}
 	return c.Conn.Write(p)
+}
+
+// MachineClock implements [backend.Clock] with the clock of the machine, which tests compare times with.
+type MachineClock struct{}
+
+// Now implements [backend.Clock].
+func (MachineClock) Now() time.Time { return time.Now() }
+
+// Uptime implements [backend.Clock].
+func (MachineClock) Uptime() (bootID string, uptime time.Duration) {
+	return backend.BootID(), backend.Uptime()
 }

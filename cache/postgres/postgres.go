@@ -56,7 +56,10 @@ type Index struct {
 	close  sync.Once
 }
 
-var _ backend.Index = (*Index)(nil)
+var (
+	_ backend.Index  = (*Index)(nil)
+	_ backend.Shared = (*Index)(nil)
+)
 
 // Open connects to a database and migrates its tables to this version of the program. The url is a connection string as
 // libpq reads it. Nodes may open the same database at the same time. Open returns an error for a server that is too old, is
@@ -143,4 +146,12 @@ func (x *Index) setTables(names []string) {
 	for _, name := range names {
 		x.tables[backend.Table(strings.TrimPrefix(name, tablePrefix))] = pgx.Identifier{name}.Sanitize()
 	}
+}
+
+// ServerTime implements [backend.Shared].
+func (x *Index) ServerTime(ctx context.Context) (at time.Time, err error) {
+	if err := x.pool.QueryRow(ctx, `select clock_timestamp()`).Scan(&at); err != nil {
+		return at, fmt.Errorf("read the time of PostgreSQL: %w", err)
+	}
+	return at, nil
 }

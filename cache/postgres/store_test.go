@@ -17,7 +17,7 @@ func TestStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := cache.New(blobs, postgres.OpenIndex(t, postgres.Database(t)), cache.Options{})
+		s, err := cache.New(blobs, postgres.OpenIndex(t, postgres.Database(t)), cache.Options{Clock: postgres.MachineClock{}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -26,13 +26,15 @@ func TestStore(t *testing.T) {
 }
 
 func TestSharedStore(t *testing.T) {
+	postgres.Database(t)
 	cachetest.SharedStore(t, func(t *testing.T) (a, b mirror.Store) {
-		blobs, err := files.Open(t.TempDir())
-		must(t, err)
 		url := postgres.Database(t)
-		a, err = cache.New(blobs, postgres.OpenIndex(t, url), cache.Options{})
+		first, second := postgres.OpenIndex(t, url), postgres.OpenIndex(t, url)
+		blobs := cachetest.IndexedBlobs(first, "t")
+		options := cache.Options{Clock: postgres.MachineClock{}}
+		a, err := cache.New(blobs, first, options)
 		must(t, err)
-		b, err = cache.New(blobs, postgres.OpenIndex(t, url), cache.Options{})
+		b, err = cache.New(blobs, second, options)
 		must(t, err)
 		return a, b
 	})

@@ -1,0 +1,121 @@
+package cache_test
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"airmirror/cache"
+	"airmirror/cache/backend"
+	"airmirror/cache/cachetest"
+	"airmirror/mirror"
+)
+
+// sharedIndex is an index in this process that several stores use.
+type sharedIndex struct {
+	backend.Index
+	stores *atomic.Int64
+}
+
+func (x sharedIndex) ServerTime(context.Context) (time.Time, error) { return time.Now(), nil }
+
+func (x sharedIndex) Close() error {
+	if x.stores.Add(-1) > 0 {
+		return nil
+	}
+	return x.Index.Close()
+}
+
+func openShared(t *testing.T, stores int) sharedIndex {
+	t.Helper()
+	x := sharedIndex{openBolt(t, t.TempDir()), new(atomic.Int64)}
+	x.stores.Store(int64(stores))
+	return x
+}
+
+// machineClock implements [backend.Clock] with the clock of the machine.
+type machineClock struct{}
+
+func (machineClock) Now() time.Time                  { return time.Now() }
+func (machineClock) Uptime() (string, time.Duration) { return backend.BootID(), backend.Uptime() }
+
+func TestSharedStore(t *testing.T) {
+	cachetest.SharedStore(t, func(t *testing.T) (a, b mirror.Store) {
+		index := openShared(t, 2)
+		blobs := cachetest.IndexedBlobs(index, "objects")
+		options := cache.Options{Clock: machineClock{}}
+		return newStore(t, blobs, index, options), newStore(t, blobs, index, options)
+	})
+}
+
+// passingClock implements [backend.Clock].
+type passingClock struct{ passed time.Duration }
+
+func (c *passingClock) Now() time.Time {
+	return time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC).Add(c.passed)
+}
+func (c *passingClock) Uptime() (string, time.Duration) { return "boot", time.Hour + c.passed }
+
+// TestUsesAreWrittenOncePerHalfGrace counts the transactions that lookups cost on a shared index.
+func TestUsesAreWrittenOncePerHalfGrace(t *testing.T) {
+	index := &hookedIndex{Index: openShared(t, 1)}
+	shared := struct {
+		*hookedIndex
+		backend.Shared
+	}{index, sharedIndex{}}
+	blobs, clock := cachetest.IndexedBlobs(index, "objects"), new(passingClock)
+	s := newStore(t, blobs, shared, cache.Options{Clock: clock, Grace: time.Hour, RecencyInterval: 1000 * time.Hour})
+	defer closeStore(t, s)
+	if err := receive(t.Context(), s, "{}"); err != nil {
+		t.Fatal(err)
+	}
+	m := image("{}", mirror.Pushed)
+	putManifest(t, s, m)
+	uses := map[string]func() error{
+		"StatBlob": func() error { _, err := s.StatBlob(t.Context(), repo, digest.FromString("{}")); return err },
+		"Manifest": func() error { _, err := s.Manifest(t.Context(), repo, m.Digest); return err },
+	}
+	for _, step := range []struct {
+		passed time.Duration
+		want   int64
+	}{{0, 0}, {29 * time.Minute, 0}, {2 * time.Minute, 1}, {29 * time.Minute, 0}, {2 * time.Minute, 1}} {
+		clock.passed += step.passed
+		for name, use := range uses {
+			before := index.updates.Load()
+			for range 3 {
+				if err := use(); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			if got := index.updates.Load() - before; got != step.want {
+				t.Errorf("%s after %v more: %d transactions, want %d", name, step.passed, got, step.want)
+			}
+		}
+	}
+}
+
+// TestSweepsKeepTheGracePeriod sweeps without a grace period what was looked up within that of the store.
+func TestSweepsKeepTheGracePeriod(t *testing.T) {
+	index, clock := openShared(t, 1), new(passingClock)
+	s := newStore(t, cachetest.IndexedBlobs(index, "objects"), index, cache.Options{Clock: clock, Grace: time.Hour})
+	defer closeStore(t, s)
+	if err := receive(t.Context(), s, "{}"); err != nil {
+		t.Fatal(err)
+	}
+	d := digest.FromString("{}")
+	for _, kept := range []bool{true, false} {
+		request := mirror.DeleteRequest{Blobs: []digest.Digest{d}, Before: s.Now()}
+		if err := s.Sweep(t.Context(), slices.Values([]mirror.DeleteRequest{request}), nil); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.StatContent(t.Context(), d)
+		if stored := err == nil; stored != kept {
+			t.Errorf("stored: %t after %v, want %t", stored, clock.passed, kept)
+		}
+		clock.passed += 61 * time.Minute
+	}
+}
