@@ -153,6 +153,42 @@ func TestMetricsOnPagesExist(t *testing.T) {
 	}
 }
 
+// notRun are the pages with commands that no test runs, and why. They are in blocks of the language sh; those of console blocks
+// are run by the tests in cmd/mirror/e2e.
+var notRun = map[string]string{
+	"README.md":      "they install packages, and start a container and a cluster",
+	"clients.md":     "they need buildx, cloud-init and kubeadm, which the network of a test cannot serve",
+	"fetch.md":       "they need a cluster, and files of the reader",
+	"image-lists.md": "they need charts of the reader; the tests of sync/imagelist read such charts",
+	"install.md":     "they install packages, and start a container and a cluster; the tests in deploy/test check the manifests",
+	"jobs.md":        "they need the changes of a day, and an import that is cut; the tests of api/admin do both",
+	"migrate.md":     "they need the folder or the address of another registry; the page runs one in a console block",
+	"performance.md": "they take up to an hour",
+	"upgrade.md":     "they replace the installed binary",
+	"users.md":       "they need a mirror on another machine, with a name and a certificate",
+}
+
+// TestCommandsThatAreNotRun checks that the list is complete, and has nothing else.
+func TestCommandsThatAreNotRun(t *testing.T) {
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(pages, "../README.md") {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Base(path)
+		if path == "docs/README.md" {
+			name = path
+		}
+		if has, listed := strings.Contains(string(text), "\n```sh\n"), notRun[name] != ""; has != listed {
+			t.Errorf("%s has commands that are not run: %t, and is in the list of these pages: %t", path, has, listed)
+		}
+	}
+}
+
 // TestPagesBeginWithCommands checks that a page shows what to do before its second heading.
 func TestPagesBeginWithCommands(t *testing.T) {
 	for _, page := range pages(t) {
