@@ -22,8 +22,15 @@ type Image struct {
 	Missing  int64         `json:"missing"`            // bytes of its blobs that are not stored
 	Updated  time.Time     `json:"updated"`            // when the tag was created or last moved, or the image became a root
 	LastUsed time.Time     `json:"lastUsed,omitzero"`
+	Pulls    int64         `json:"pulls,omitempty"`  // by clients in the last 90 days
 	Pinned   bool          `json:"pinned,omitempty"` // by its tag or digest; see [Pin]
 	Error    string        `json:"error,omitempty"`  // why nothing else is known of the image, if its records cannot be read
+}
+
+// PullDay is how often clients pulled an image on a day.
+type PullDay struct {
+	Day   string `json:"day"` // as 2026-01-31, in UTC
+	Pulls int64  `json:"pulls"`
 }
 
 // Ref returns the name of the image.

@@ -55,6 +55,7 @@ type PlatformDetails struct {
 	Size         int64          `json:"size"`    // bytes of all its blobs
 	Missing      int64          `json:"missing"` // bytes of its blobs that are not stored
 	LastUsed     time.Time      `json:"lastUsed,omitzero"`
+	Pulls        []PullDay      `json:"pulls,omitempty"`  // of the last 90 days, the oldest first
 	Config       *ImageConfig   `json:"config,omitempty"` // nil if it is not stored, or is not that of an image
 	History      []ImageHistory `json:"history,omitempty"`
 	Layers       []ImageLayer   `json:"layers"`

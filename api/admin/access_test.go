@@ -295,3 +295,20 @@ func TestListsShowWhatTheSenderMayPull(t *testing.T) {
 		}
 	}
 }
+
+// TestObserversKnowTheUser checks that the access log has the user of a request of the API, as of one of the registry.
+func TestObserversKnowTheUser(t *testing.T) {
+	m, _ := open(t)
+	users := make(chan string, 1)
+	handler := middleware.New(newGuard(t, nil, rules, "admin").API(admin.New(m, admin.Options{})), middleware.Options{
+		Observers: []func(*middleware.Exchange){func(e *middleware.Exchange) { users <- e.User }},
+	}, middleware.Settings{})
+	for want, sender := range map[string]sender{"admin": user("admin"), "": anonymous} {
+		r := httptest.NewRequest(http.MethodGet, "/api/v1/mode", nil)
+		sender(r)
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+		if got := <-users; got != want {
+			t.Errorf("the user is %q, want %q", got, want)
+		}
+	}
+}

@@ -1,12 +1,14 @@
 package admin_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
 
 	"airmirror/api/admin"
 	"airmirror/mirror"
+	"airmirror/mirror/proxy"
 )
 
 // namesOf returns the names of images, separated by spaces.
@@ -85,6 +87,43 @@ func TestFolders(t *testing.T) {
 			must(t, err)
 			if !slices.Equal(folders, want) {
 				t.Errorf("the folders in %q are %v, want %v", in, folders, want)
+			}
+		}
+	})
+}
+
+// TestPullsAreListed checks that reading a manifest counts as a pull, and neither asking for it nor listing does.
+func TestPullsAreListed(t *testing.T) {
+	eachTransport(t, admin.Options{}, func(t *testing.T, m testMirror) {
+		m.addImage(t, alpine, "3.1", true)
+		m.addImage(t, alpine, "3.2", true)
+		ref := mirror.Ref{Repo: alpine, Tag: "3.1"}
+		for range 2 {
+			_, err := m.mirror.Manifest(t.Context(), ref)
+			must(t, err)
+		}
+		_, err := m.mirror.StatManifest(t.Context(), ref)
+		must(t, err)
+		for range 2 {
+			page, err := m.ImagePage(t.Context(), admin.PageQuery{})
+			must(t, err)
+			if page.Images[0].Pulls != 2 || page.Images[1].Pulls != 0 {
+				t.Errorf("listed: %+v", page.Images)
+			}
+			details, err := m.ImageDetails(t.Context(), ref.String(), false)
+			must(t, err)
+			if pulls := details.Platforms[0].Pulls; len(pulls) != 1 || pulls[0].Pulls != 2 || pulls[0].Day == "" {
+				t.Errorf("details: %+v", pulls)
+			}
+		}
+		must(t, m.mirror.Close(t.Context()))
+		again, err := proxy.New(m.store, nil, proxy.Options{Offline: true})
+		must(t, err)
+		defer again.Close(context.Background())
+		for image, err := range again.Images(t.Context(), mirror.ImageMatch{}) {
+			must(t, err)
+			if want := map[string]int64{"3.1": 2, "3.2": 0}[image.Tag]; image.Pulls != want {
+				t.Errorf("after a restart, %s was pulled %d times, want %d", image.Tag, image.Pulls, want)
 			}
 		}
 	})

@@ -33,7 +33,10 @@ import (
 
 // TestMain makes the test binary run as the command, for scripts and for tests that kill it.
 func TestMain(m *testing.M) {
-	os.Setenv("DOCKER_CONFIG", os.DevNull)         // credentials of whoever runs the tests stay out of them
+	isCommand := strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") == "mirror"
+	if os.Getenv("DOCKER_CONFIG") == "" || !isCommand { // a script may set it for its commands
+		os.Setenv("DOCKER_CONFIG", os.DevNull) // credentials of whoever runs the tests stay out of them
+	}
 	os.Setenv("MIRROR_AUTH_LOOPBACK_PUSH", "true") // the process of the tests listens, as proxies do, and pushes
 	testscript.Main(m, map[string]func(){"mirror": main})
 }

@@ -104,6 +104,16 @@ func typeText(mediaType, artifactType string) string {
 	return mediaType + ", " + artifactType
 }
 
+// pullsText returns how often an image was pulled, and when last.
+func pullsText(days []mirror.PullDay) string {
+	var n int64
+	for _, day := range days {
+		n += day.Pulls
+	}
+	last := days[len(days)-1]
+	return fmt.Sprintf("%d in 90 days, %d of them on %s", n, last.Pulls, last.Day)
+}
+
 // printPlatform prints an image for one platform.
 func printPlatform(out io.Writer, p mirror.PlatformDetails) error {
 	fmt.Fprintln(out)
@@ -120,6 +130,9 @@ func printPlatform(out io.Writer, p mirror.PlatformDetails) error {
 		t.row("complete", "yes, "+size(p.Size))
 	default:
 		t.row("complete", fmt.Sprintf("no, missing %s of %s", size(p.Missing), size(p.Size)))
+	}
+	if len(p.Pulls) > 0 {
+		t.row("pulls", pullsText(p.Pulls))
 	}
 	if p.Error != "" {
 		t.row("not shown", p.Error)

@@ -44,8 +44,9 @@ of parts. All commands and settings use the same patterns.
 A platform is listed if content of it was stored, or if a client requested it. 'mirror status' and
 the metrics count the same incomplete images.
 
-The output (-o) is a table, a wide table with whole digests, json, yaml, or go-template=TEMPLATE: a
-line for each image, with the keys of the JSON output and the function json.
+The output (-o) is a table, a wide table with whole digests and how often clients pulled each image
+in the last 90 days, json, yaml, or go-template=TEMPLATE: a line for each image, with the keys of the
+JSON output and the function json.
 
 Exit codes: 0 listed, 8 the records of an image cannot be read, which is listed with the reason;
 others as for serve.`,
@@ -241,7 +242,7 @@ func list(out io.Writer, images iter.Seq2[admin.Image, error], wide bool) error 
 	var sum totals
 	head := []string{"IMAGE", "PLATFORM", "COMPLETE", "SIZE", "ORIGIN", "LAST USED", "DIGEST"}
 	if wide {
-		head = append(head[:6], "UPDATED", "DIGEST")
+		head = append(head[:6], "PULLS", "UPDATED", "DIGEST")
 	}
 	t := newTable(out, head...)
 	for image, err := range images {
@@ -256,7 +257,7 @@ func list(out io.Writer, images iter.Seq2[admin.Image, error], wide bool) error 
 		complete, bytes := completeness(image)
 		row := []string{nameOf(image), platform, complete, bytes, originOf(image), age(image.LastUsed)}
 		if wide {
-			row = append(row, age(image.Updated), cmp.Or(image.Digest.String(), "-"))
+			row = append(row, fmt.Sprint(image.Pulls), age(image.Updated), cmp.Or(image.Digest.String(), "-"))
 		} else {
 			row = append(row, shortDigest(image))
 		}

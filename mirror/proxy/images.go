@@ -16,6 +16,7 @@ type images struct {
 	store   mirror.Store
 	content *content
 	wants   *wants
+	pulls   *pulls
 	// ignoreNondistributable is [Options.IgnoreNondistributable].
 	ignoreNondistributable bool
 	tasks                  *tasks
@@ -48,7 +49,7 @@ func (i *images) list(ctx context.Context, match mirror.ImageMatch, configs bool
 				return
 			}
 			for _, image := range page {
-				if !yield(l.byWallClock(image), nil) {
+				if !yield(l.finished(image), nil) {
 					return
 				}
 			}
@@ -72,8 +73,11 @@ func (i *images) lister(ctx context.Context, match mirror.ImageMatch, configs bo
 	return l, err
 }
 
-// byWallClock returns an image with the times of the wall clock.
-func (l imageLister) byWallClock(image mirror.Image) mirror.Image {
+// finished returns an image with the times of the wall clock, and the number of its pulls.
+func (l imageLister) finished(image mirror.Image) mirror.Image {
+	if repo, err := mirror.ParseRepo(image.Repo); err == nil {
+		image.Pulls = l.pulls.total(repo, image.Digest)
+	}
 	image.Updated, image.LastUsed = mirror.WallClockTime(image.Updated, l.offset), mirror.WallClockTime(image.LastUsed, l.offset)
 	return image
 }

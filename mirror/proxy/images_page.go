@@ -87,7 +87,7 @@ func (l imageLister) pageByName(ctx context.Context, q mirror.ImageQuery, after 
 			if len(page.Images) == q.Limit {
 				return true
 			}
-			page.Images = append(page.Images, l.byWallClock(images[n]))
+			page.Images = append(page.Images, l.finished(images[n]))
 			after = cursorOf(q, name, images[n], n)
 			page.Next = after.String()
 		}
@@ -289,7 +289,7 @@ func (r *rankedRows) read(ctx context.Context, l imageLister, rows []int32) ([]m
 		row := &r.rows[k]
 		name, _ := r.name(row) // was parsed above
 		if now := found[index[name.Ref]]; int(row.n) < len(now) && (r.q.Match.Image == nil || r.q.Match.Image(now[row.n])) {
-			images = append(images, l.byWallClock(now[row.n]))
+			images = append(images, l.finished(now[row.n]))
 		}
 	}
 	return images, nil

@@ -34,6 +34,8 @@ type imageSurvey struct {
 // surveyRun is a survey that runs.
 type surveyRun struct {
 	done   chan struct{} // closed at the end
+	hurry  chan struct{} // closed when somebody waits for it
+	waited sync.Once     // closes hurry
 	result *surveyedImages
 	err    error
 }
@@ -186,6 +188,12 @@ func (s *imageSurvey) detail(needed surveyDetail) surveyDetail {
 	return needed
 }
 
+// SurveyInAdvance surveys the images in the background, so that the first list by anything but the name need not wait. The
+// survey rests as long as it works, until somebody waits for it.
+func (i *images) SurveyInAdvance() {
+	_, _ = i.startSurvey(keepRows) // it fails only when the mirror stops
+}
+
 // startSurvey returns the survey that runs. If there is none, it starts one.
 func (i *images) startSurvey(detail surveyDetail) (*surveyRun, error) {
 	s := &i.survey
@@ -197,14 +205,14 @@ func (i *images) startSurvey(detail surveyDetail) (*surveyRun, error) {
 	if err := i.tasks.begin(); err != nil {
 		return nil, err
 	}
-	run := &surveyRun{done: make(chan struct{})}
+	run := &surveyRun{done: make(chan struct{}), hurry: make(chan struct{})}
 	s.running = run
 	detail = s.detail(detail)
 	go func() {
 		defer i.tasks.done()
 		ctx, cancel := i.tasks.untilClose(i.tasks.ctx)
 		defer cancel()
-		run.result, run.err = i.surveyImages(ctx, detail)
+		run.result, run.err = i.surveyImages(ctx, detail, run.rest)
 		s.mu.Lock()
 		s.last, s.running = run.result, nil
 		s.mu.Unlock()
@@ -215,6 +223,7 @@ func (i *images) startSurvey(detail surveyDetail) (*surveyRun, error) {
 
 // wait waits until the survey ends, and returns its error or that of ctx.
 func (r *surveyRun) wait(ctx context.Context) error {
+	r.waited.Do(func() { close(r.hurry) })
 	select {
 	case <-r.done:
 		return r.err
@@ -223,9 +232,25 @@ func (r *surveyRun) wait(ctx context.Context) error {
 	}
 }
 
-// surveyImages walks over all images. It returns nil with an error.
-func (i *images) surveyImages(ctx context.Context, detail surveyDetail) (*surveyedImages, error) {
+// rest waits for d, unless somebody waits for the survey.
+func (r *surveyRun) rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.hurry:
+	case <-ctx.Done():
+	}
+}
+
+// surveyPart is the number of images after which a survey rests.
+const surveyPart = 256
+
+// surveyImages walks over all images, and rests in between. It returns nil with an error.
+func (i *images) surveyImages(ctx context.Context, detail surveyDetail, rest func(context.Context, time.Duration)) (*surveyedImages, error) {
 	began := time.Now()
+	worked := began
+	var rested time.Duration
 	s := &surveyedImages{detail: detail}
 	var counts countedImages
 	counts.Surveyed = began.UTC()
@@ -234,7 +259,12 @@ func (i *images) surveyImages(ctx context.Context, detail surveyDetail) (*survey
 		if err != nil {
 			return nil, err
 		}
-		counts.add(image)
+		if counts.add(image); counts.Images%surveyPart == 0 {
+			now := time.Now()
+			rest(ctx, now.Sub(worked))
+			worked = time.Now()
+			rested += worked.Sub(now)
+		}
 		if detail == countImages || s.tooMany {
 			continue
 		}
@@ -244,7 +274,7 @@ func (i *images) surveyImages(ctx context.Context, detail surveyDetail) (*survey
 		}
 		s.add(image, platforms)
 	}
-	s.counts, s.ended, s.took = counts.ImageCounts, time.Now(), time.Since(began)
+	s.counts, s.ended, s.took = counts.ImageCounts, time.Now(), time.Since(began)-rested
 	return s, nil
 }
 

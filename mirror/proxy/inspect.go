@@ -129,7 +129,7 @@ func (in *inspection) readPlatform(ctx context.Context, desc v1.Descriptor) (mir
 	if err != nil {
 		return p, err
 	}
-	p.Stored, p.MediaType = true, man.MediaType
+	p.Stored, p.MediaType, p.Pulls = true, man.MediaType, in.pulls.of(in.repo, desc.Digest)
 	image := mirror.Image{Digest: desc.Digest}
 	if _, err := in.measure(ctx, in.repo, &image); err != nil {
 		return p, err

@@ -43,6 +43,7 @@ type Proxy struct {
 	absent   absentCache
 	backfill *backfill
 	counters *counters
+	pulls    *pulls
 	tasks    *tasks
 }
 
@@ -73,7 +74,7 @@ func (p *Proxy) load(ctx context.Context) (scrub scrubRun, err error) {
 		return scrub, err
 	}
 	p.network.set(ctx, mode)
-	for _, load := range []func(context.Context) error{p.wants.load, p.writes.load, p.backfill.load} {
+	for _, load := range []func(context.Context) error{p.wants.load, p.writes.load, p.backfill.load, p.pulls.load} {
 		if err := load(ctx); err != nil {
 			return scrub, err
 		}
@@ -95,6 +96,7 @@ func (p *Proxy) saveRegularly() {
 		if err := p.wants.save(p.tasks.ctx); err != nil {
 			p.log.Error("cannot save wants, trying again", zap.Error(err))
 		}
+		p.pulls.saveIfDue(p.tasks.ctx)
 		p.backfill.resume()
 	}
 }
@@ -105,6 +107,9 @@ func (p *Proxy) Close(ctx context.Context) error {
 	p.tasks.close()
 	p.calls.close()
 	err := p.tasks.wait(ctx)
+	if saved := p.pulls.save(context.WithoutCancel(ctx)); saved != nil {
+		p.log.Warn("cannot save the counts of pulls", zap.Error(saved))
+	}
 	if saved := p.wants.save(context.WithoutCancel(ctx)); saved != nil {
 		return fmt.Errorf("save wants: %w", saved)
 	}
@@ -150,6 +155,7 @@ func assemble(store mirror.Store, upstream mirror.Upstream, opts Options) *Proxy
 	if upstream != nil {
 		p.upstream = newUpstreamSwitch(upstream)
 	}
+	p.pulls = newPulls(store, time.Now, log)
 	limiter := newMissLimiter(opts.MissesPerSecond)
 	p.absent = absentCache{newTTLCache[error](maxAbsent, opts.NegativeTTL)}
 	p.calls = &callGroup{tasks: p.tasks, network: p.network, limiter: limiter}
@@ -179,7 +185,7 @@ func assemble(store mirror.Store, upstream mirror.Upstream, opts Options) *Proxy
 	p.puller = &puller{
 		store: store, content: p.content, recovery: p.recovery, routing: p.routing, calls: p.calls, absent: p.absent,
 		manifests: manifests, downloads: downloads, revalidation: revalidation, backfill: p.backfill, wants: p.wants,
-		pushes: pushes, existing: newTTLCache[struct{}](maxExisting, existingTTL), counters: p.counters,
+		pushes: pushes, existing: newTTLCache[struct{}](maxExisting, existingTTL), counters: p.counters, pulls: p.pulls,
 	}
 	p.pusher = &pusher{
 		store: store, content: p.content, routing: p.routing, downloads: downloads, writes: p.writes, wants: p.wants,
@@ -194,7 +200,7 @@ func assemble(store mirror.Store, upstream mirror.Upstream, opts Options) *Proxy
 		manifests: manifests, downloads: downloads, lists: p.lists, backfill: p.backfill, writes: p.writes, wants: p.wants,
 		tasks: p.tasks, ignoreNondistributable: opts.IgnoreNondistributable,
 	}
-	p.images = &images{store: store, content: p.content, wants: p.wants, tasks: p.tasks, ignoreNondistributable: opts.IgnoreNondistributable}
+	p.images = &images{store: store, content: p.content, wants: p.wants, pulls: p.pulls, tasks: p.tasks, ignoreNondistributable: opts.IgnoreNondistributable}
 	p.pins = &pins{store: store, content: p.content, log: log}
 	p.verifier = &verifier{
 		store: store, recovery: p.recovery, images: p.images, tasks: p.tasks, log: log,

@@ -25,6 +25,7 @@ type puller struct {
 	pushes       *recentPushes
 	existing     *ttlCache[struct{}] // manifests whose files existed a moment ago, by digest
 	counters     *counters
+	pulls        *pulls
 }
 
 // Manifest returns the manifest that ref names, for a client that pulls it. By digest, it is the stored manifest or, on a
@@ -33,6 +34,9 @@ type puller struct {
 func (p *puller) Manifest(ctx context.Context, ref mirror.Ref) (mirror.Answer, error) {
 	ref, answer, err := p.manifest(ctx, ref)
 	answer.Repo = ref.Repo
+	if err == nil && !mirror.IsIndex(answer.MediaType) {
+		p.pulls.count(ctx, ref.Repo, answer.Digest)
+	}
 	if err == nil && answer.Origin == mirror.Mirrored && !mirror.IsIndex(answer.MediaType) {
 		p.backfill.manifestPulled(ctx, mirror.Ref{Repo: ref.Repo, Digest: answer.Digest})
 	}

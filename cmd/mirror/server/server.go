@@ -124,6 +124,7 @@ func (s *server) serve(ctx context.Context) error {
 	stopAdmin := s.serveAdmin(ctx)
 	stopCollector := s.serveCollector(ctx)
 	stopCompaction := s.compactIndex(ctx)
+	s.Proxy.SurveyInAdvance()
 	failed := make(chan error, 3)
 	s.transport.prepareServer(clients)
 	go func() { failed <- s.transport.serve(clients, s.listener) }()
