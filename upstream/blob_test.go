@@ -102,28 +102,30 @@ func TestBlobTruncated(t *testing.T) {
 
 // TestTimeoutDoesNotLimitBlobs reads a blob for longer than the timeout, during which another request times out.
 func TestTimeoutDoesNotLimitBlobs(t *testing.T) {
-	n, release := newNetwork(t), make(chan struct{})
-	n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.URL.Path, "/manifests/") {
-			<-r.Context().Done()
-			return
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
+		release := make(chan struct{})
+		n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/manifests/") {
+				<-r.Context().Done()
+				return
+			}
+			_ = http.NewResponseController(w).Flush()
+			<-release
+			_, _ = w.Write(blob)
+		}))
+		c := n.client(upstream.Options{Timeout: 200 * time.Millisecond})
+		body, _, err := c.Blob(t.Context(), app, blobSHA)
+		if err != nil {
+			t.Fatal(err)
 		}
-		_ = http.NewResponseController(w).Flush()
-		<-release
-		_, _ = w.Write(blob)
-	}))
-	c := n.client(upstream.Options{Timeout: 200 * time.Millisecond}, "http://registry.test")
-	body, _, err := c.Blob(t.Context(), app, blobSHA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer body.Close()
-	_, err = c.Manifest(t.Context(), appTag)
-	wantError(t, err, mirror.CodeUnavailable, "does not answer")
-	close(release)
-	if got, err := io.ReadAll(body); err != nil || !bytes.Equal(got, blob) {
-		t.Errorf("read %q, %v", got, err)
-	}
+		defer body.Close()
+		_, err = c.Manifest(t.Context(), appTag)
+		wantError(t, err, mirror.CodeUnavailable, "does not answer")
+		close(release)
+		if got, err := io.ReadAll(body); err != nil || !bytes.Equal(got, blob) {
+			t.Errorf("read %q, %v", got, err)
+		}
+	})
 }
 
 func TestBlobCancelled(t *testing.T) {

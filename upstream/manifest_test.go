@@ -97,16 +97,16 @@ func TestManifestThatIsWrong(t *testing.T) {
 
 // TestManifestThatStalls checks that a manifest which stalls times out.
 func TestManifestThatStalls(t *testing.T) {
-	n, release := newNetwork(t), make(chan struct{})
-	defer close(release)
-	n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", indexType)
-		_, _ = w.Write(index[:10])
-		_ = http.NewResponseController(w).Flush()
-		<-release
-	}))
-	c := n.client(upstream.Options{Timeout: 100 * time.Millisecond}, "http://registry.test")
-	within(t, func() {
+	inBubble(t, func(t *testing.T, n *memoryNetwork) {
+		release := make(chan struct{})
+		defer close(release)
+		n.serve("registry.test", open(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", indexType)
+			_, _ = w.Write(index[:10])
+			_ = http.NewResponseController(w).Flush()
+			<-release
+		}))
+		c := n.client(upstream.Options{Timeout: 100 * time.Millisecond})
 		_, err := c.Manifest(t.Context(), appTag)
 		wantError(t, err, mirror.CodeUnavailable, "was interrupted", "stalled: fewer than 1024 bytes within 100ms")
 	})

@@ -194,7 +194,7 @@ func TestTimeoutIsAFailure(t *testing.T) {
 // eventually waits for a condition that other goroutines fulfil.
 func eventually(t *testing.T, condition func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

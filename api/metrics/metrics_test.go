@@ -126,7 +126,7 @@ func TestStateMetrics(t *testing.T) {
 	if !strings.Contains(text, `version="v1.2"} 1`) || !strings.Contains(text, "process_open_fds") {
 		t.Error("the versions or the metrics of the process are missing")
 	}
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for !strings.Contains(text, "mirror_store_bytes") { // the survey runs in the background
 		select {
 		case <-deadline:

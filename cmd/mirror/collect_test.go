@@ -222,7 +222,7 @@ func TestCollectionStopsOnSIGTERM(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	must(t, p.Wait())
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("to stop took %s", took)
 	}
 	collected(t, dir, "--grace", "0s")

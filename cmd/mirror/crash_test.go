@@ -3,10 +3,11 @@ package main
 import (
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
 	"testing"
+
+	"airmirror/cmd/mirror/testport"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
@@ -34,10 +35,7 @@ func spawnTo(t *testing.T, log io.Writer, dir string, args ...string) *process {
 // spawnWith is spawnTo with changes of the command.
 func spawnWith(t *testing.T, log io.Writer, dir string, change func(*exec.Cmd), args ...string) *process {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	addr := listener.Addr().String()
-	must(t, listener.Close())
+	addr := testport.Address(t)
 	p := &process{exec.Command("mirror", append([]string{"serve", "--listen", addr, "--data", dir, "--log-level", "error"}, args...)...), "http://" + addr}
 	p.Stderr = log
 	change(p.Cmd)

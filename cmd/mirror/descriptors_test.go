@@ -41,12 +41,12 @@ func TestFewFileDescriptors(t *testing.T) {
 		defer conn.Close()
 		fmt.Fprintf(conn, "GET /v2/team/app/blobs/%s HTTP/1.1\r\nHost: mirror\r\n\r\n", d) // closed already, if it was one too many
 	}
-	other := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+	other := &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{
 		DialContext:       (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 1, 0, 1)}}).DialContext,
 		DisableKeepAlives: true,
 	}}
 	for path, client := range map[string]*http.Client{
-		"/healthz": {Timeout: 10 * time.Second}, "/readyz": {Timeout: 10 * time.Second}, "/v2/team/app/blobs/" + d.String(): other,
+		"/healthz": {Timeout: 2 * time.Minute}, "/readyz": {Timeout: 2 * time.Minute}, "/v2/team/app/blobs/" + d.String(): other,
 	} {
 		resp, err := client.Get(p.url + path)
 		if err != nil {

@@ -136,7 +136,7 @@ func (s *subject) start(upstreamURL string, settings ...func(*config.Loaded)) {
 	s.t.Helper()
 	c := config.Loaded{Config: config.Default()}
 	c.Data, c.Upstream, c.TagTTL = s.dir, []string{"docker.io=" + upstreamURL}, 0
-	c.UpstreamTimeout, c.RetryFor = config.Duration(2*time.Second), config.Duration(500*time.Millisecond)
+	c.UpstreamTimeout, c.RetryFor = config.Duration(20*time.Second), config.Duration(500*time.Millisecond)
 	for _, set := range settings {
 		set(&c)
 	}
@@ -156,6 +156,9 @@ func (s *subject) start(upstreamURL string, settings ...func(*config.Loaded)) {
 }
 
 func offline(c *config.Loaded) { c.Offline = true }
+func upstreamTimeout(d time.Duration) func(*config.Loaded) {
+	return func(c *config.Loaded) { c.UpstreamTimeout = config.Duration(d) }
+}
 func fresh(d time.Duration) func(*config.Loaded) {
 	return func(c *config.Loaded) { c.TagTTL = config.TTL(d) }
 }
@@ -248,7 +251,7 @@ func must(t *testing.T, err error) {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {

@@ -35,9 +35,9 @@ func TestOfflineMirrorContactsNoUpstream(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	s.start("http://"+trap.Addr().String(), offline)
+	s.start("http://"+trap.Addr().String(), offline, upstreamTimeout(time.Hour))
 	s.pull("library/app:v1", img)
-	within(t, time.Second, "misses", func() {
+	within(t, "misses", func() {
 		s.get(404, "/v2/library/app/manifests/v2")
 		s.get(404, "/v2/library/other/manifests/v2")
 		s.get(404, "/v2/app/manifests/v2?ns="+trap.Addr().String())
@@ -66,13 +66,20 @@ func request(t *testing.T, url string, headers ...string) *http.Request {
 	return req
 }
 
-// within fails the test if f takes longer than a client should wait.
-func within(t *testing.T, limit time.Duration, what string, f func()) {
+// within fails the test if f waits. The limit is far above what f takes on a busy machine, and below the timeouts that the
+// test configures for what f must not wait for.
+func within(t *testing.T, what string, f func()) {
 	t.Helper()
-	began := time.Now()
-	f()
-	if took := time.Since(began); took > limit {
-		t.Errorf("%s took %s, want less than %s", what, took, limit)
+	const limit = 2 * time.Minute
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(limit):
+		t.Errorf("%s still waits after %s", what, limit)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -15,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"airmirror/cmd/mirror/testport"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	gcr "github.com/google/go-containerregistry/pkg/registry"
@@ -32,15 +33,15 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			addr, err := testport.FindAddress()
 			if err != nil {
 				return err
 			}
-			env.Setenv("ADDR", listener.Addr().String())
+			env.Setenv("ADDR", addr)
 			origin := httptest.NewServer(gcr.New(gcr.Logger(log.New(io.Discard, "", 0))))
 			env.Defer(origin.Close)
 			env.Setenv("ORIGIN", strings.TrimPrefix(origin.URL, "http://"))
-			return listener.Close()
+			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"answers": answers, "image": image, "login": login, "healthy": healthy, "blob": blob, "damage": damage, "digest": setDigest, "list": writeList, "fetch": fetch, "bearer": bearer, "follow": follow,
 			"twins": twins, "cut": cut, "damage-entry": damageEntry, "damage-table": damageTable},
@@ -79,7 +80,7 @@ func login(ts *testscript.TestScript, _ bool, args []string) {
 		resp.Body.Close()
 		return resp.StatusCode
 	}
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	tick := time.NewTicker(500 * time.Millisecond) // not to be slowed for what is wrong until the file was read
 	defer tick.Stop()
 	for ask(args[2]) != http.StatusOK || ask(args[2]+"?") != http.StatusUnauthorized {
@@ -156,7 +157,7 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 		pool.AppendCertsFromPEM([]byte(ts.ReadFile(args[1])))
 		client.Transport = &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: pool}}
 	}
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -176,7 +177,7 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 
 // healthy FOLDER: waits until the mirror of the folder is healthy.
 func healthy(ts *testscript.TestScript, _ bool, args []string) {
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -1,6 +1,8 @@
 package test_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -14,7 +16,8 @@ import (
 // serve starts a mirror that dials nothing, until the test is over, and returns its URL.
 func serve(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	// Below the ports of outgoing connections, which could take it before the server starts.
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +32,7 @@ func serve(t *testing.T) string {
 		_ = cmd.Process.Signal(os.Interrupt)
 		_ = cmd.Wait() // how it ends is tested elsewhere
 	})
-	deadline, tick := time.After(20*time.Second), time.NewTicker(20*time.Millisecond)
+	deadline, tick := time.After(2*time.Minute), time.NewTicker(20*time.Millisecond)
 	defer tick.Stop()
 	for {
 		if response, err := http.Get("http://" + addr + "/v2/"); err == nil {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"airmirror/cmd/mirror/testport"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -28,7 +30,7 @@ func newGap(t *testing.T) *gap {
 	t.Helper()
 	g := &gap{hub: startUpstream(t), network: isolatedNetwork(t), disk: tempDir(t)}
 	g.staging = startMirror(t, mirrorOf(g.hub), "--tag-ttl=1ms")
-	g.inside = startMirrorIn(t, g.network, freeAddr(t), filepath.Join(tempDir(t), "data"), "--offline")
+	g.inside = startMirrorIn(t, g.network, testport.Address(t), filepath.Join(tempDir(t), "data"), "--offline")
 	return g
 }
 

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"airmirror/cmd/mirror/testport"
+
 	"github.com/opencontainers/go-digest"
 )
 
@@ -93,7 +95,7 @@ func TestABrowserRunsNothingThatWasPushed(t *testing.T) {
 	if !site.has("control") || !site.has("linked") {
 		t.Fatal("the browser runs nothing at all")
 	}
-	mirror := startMirrorWith(t, environment(t, "MIRROR_AUTH_ANONYMOUS_PUSH=true"), freeAddr(t), filepath.Join(tempDir(t), "data"), "--offline")
+	mirror := startMirrorWith(t, environment(t, "MIRROR_AUTH_ANONYMOUS_PUSH=true"), testport.Address(t), filepath.Join(tempDir(t), "data"), "--offline")
 	blob := pushBlob(t, mirror.addr, site.page("blob"))
 	put := func(mediaType, tag, body string) int {
 		req, err := http.NewRequest(http.MethodPut, "http://"+mirror.addr+"/v2/evil/x/manifests/"+tag, strings.NewReader(body))
@@ -128,7 +130,7 @@ func TestABrowserRunsNothingThatWasPushed(t *testing.T) {
 // TestAPageOfAnotherSitePushesNothing, though everybody may push: whoever opens the page did not mean to.
 func TestAPageOfAnotherSitePushesNothing(t *testing.T) {
 	need(t, "chromium")
-	mirror := startMirrorWith(t, environment(t, "MIRROR_AUTH_ANONYMOUS_PUSH=true"), freeAddr(t), filepath.Join(tempDir(t), "data"), "--offline")
+	mirror := startMirrorWith(t, environment(t, "MIRROR_AUTH_ANONYMOUS_PUSH=true"), testport.Address(t), filepath.Join(tempDir(t), "data"), "--offline")
 	const body = "filled by a page"
 	d := digest.FromString(body).String()
 	site := startEvilSite(t)

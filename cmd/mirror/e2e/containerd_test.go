@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"airmirror/cmd/mirror/testport"
 )
 
 // containerd is a daemon of its own, and the hosts.toml that sends it to a mirror.
@@ -80,7 +82,7 @@ func (c *containerd) pull(t *testing.T, image string) {
 // prints runs an image and checks what it prints. ctr gives a container a network namespace with nothing in it.
 func (c *containerd) prints(t *testing.T, image, want string) {
 	t.Helper()
-	got := c.ctr(t, "run", "--rm", "--snapshotter", "native", image, fmt.Sprintf("hello-%d", freePort(t)))
+	got := c.ctr(t, "run", "--rm", "--snapshotter", "native", image, fmt.Sprintf("hello-%d", testport.Free(t)))
 	if got = strings.TrimSpace(got); got != want {
 		t.Errorf("ctr run %s printed %q, want %q", image, got, want)
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"airmirror/cmd/mirror/testport"
 )
 
 // The exit codes that `mirror serve --help` documents.
@@ -19,7 +21,7 @@ const (
 // TestRefusesToStart: a mistake of the operator is one line, and an exit code for scripts.
 func TestRefusesToStart(t *testing.T) {
 	running := startMirror(t, "--offline")
-	taken, err := net.Listen("tcp", freeAddr(t))
+	taken, err := net.Listen("tcp", testport.Address(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,8 +34,8 @@ func TestRefusesToStart(t *testing.T) {
 		code  int
 		about string // what the line must name
 	}{
-		"data folder in use": {serve(freeAddr(t), running.data), exitInUse, running.data},
-		"not a folder":       {serve(freeAddr(t), file), exitData, file},
+		"data folder in use": {serve(testport.Address(t), running.data), exitInUse, running.data},
+		"not a folder":       {serve(testport.Address(t), file), exitData, file},
 		"taken port":         {serve(taken.Addr().String(), filepath.Join(dir, "data")), exitAddress, taken.Addr().String()},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestAnUpstreamThatGoesAndComesBack: once it counts as gone nobody waits for it, and nobody has to say that it is back.
@@ -23,7 +22,7 @@ func TestAnUpstreamThatGoesAndComesBack(t *testing.T) {
 	misses := 0
 	eventually(t, "the upstream counts as gone", func() error {
 		misses++
-		wantMiss(t, mirror.addr, fmt.Sprintf("/v2/library/airmirror-miss-%d/manifests/1", misses), 5*time.Second)
+		wantMiss(t, mirror.addr, fmt.Sprintf("/v2/library/airmirror-miss-%d/manifests/1", misses))
 		if !mirror.status(t).gone(t, "docker.io") {
 			return fmt.Errorf("not after %d misses: %+v", misses, mirror.status(t))
 		}
@@ -32,8 +31,8 @@ func TestAnUpstreamThatGoesAndComesBack(t *testing.T) {
 	if out := mirror.ask(t, "status"); !strings.Contains(out, " down, ") {
 		t.Errorf("mirror status does not say that the upstream is gone:\n%s", out)
 	}
-	wantSoon(t, mirror.addr, heldPath, 250*time.Millisecond)
-	wantMiss(t, mirror.addr, missPath, 250*time.Millisecond)
+	wantSoon(t, mirror.addr, heldPath)
+	wantMiss(t, mirror.addr, missPath)
 	wantWhole(t, mirror.addr+"/library/airmirror-hello:1", digest)
 
 	hub.restart(t)

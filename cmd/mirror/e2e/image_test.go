@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"airmirror/cmd/mirror/testport"
 )
 
 // sourceEnvironment is one in which the project can be built with what is cached, besides everything else.
@@ -136,7 +138,7 @@ func TestTheImage(t *testing.T) {
 	hub := startUpstream(t)
 	digest := push(t, helloIndex(t, ociFormat, "hello from the hub"), hub.addr+"/library/airmirror-hello:1").String()
 	front, authority := byTLS(t, hub.addr)
-	addr := freeAddr(t)
+	addr := testport.Address(t)
 	docker := startDocker(t, addr)
 
 	const name = "airmirror-e2e"

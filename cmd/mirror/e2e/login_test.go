@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"airmirror/cmd/mirror/testport"
+
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
@@ -143,7 +145,7 @@ func TestPullsFromARegistryThatWantsALogin(t *testing.T) {
 			password := writeFile(t, tempDir(t), "password", secret+"\n")
 			begin := func(t *testing.T, env []string, flags ...string) *server {
 				t.Helper()
-				return startMirrorWith(t, env, freeAddr(t), filepath.Join(tempDir(t), "data"), flags...)
+				return startMirrorWith(t, env, testport.Address(t), filepath.Join(tempDir(t), "data"), flags...)
 			}
 
 			for how, mirror := range map[string]func(t *testing.T) *server{
@@ -170,7 +172,7 @@ func TestPullsFromARegistryThatWantsALogin(t *testing.T) {
 			} {
 				t.Run(how, func(t *testing.T) {
 					mirror := mirror(t)
-					wantMiss(t, mirror.addr, heldPath, 5*time.Second)
+					wantMiss(t, mirror.addr, heldPath)
 					reason := fmt.Sprintf("does not accept the password of user \\\"%s\\\"", robot)
 					if how == "no login" {
 						reason = "needs a login"

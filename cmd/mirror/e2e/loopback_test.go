@@ -7,12 +7,14 @@ import (
 	"net"
 	"path/filepath"
 	"testing"
+
+	"airmirror/cmd/mirror/testport"
 )
 
 // TestNoProxyHasTheRightsOfThisMachine: without users, a client on this machine pushes, and nobody by way of a proxy on it
 // that passes requests on as they are, whatever account the proxy runs as. To trust them takes a setting.
 func TestNoProxyHasTheRightsOfThisMachine(t *testing.T) {
-	mirror := startMirrorWith(t, environment(t, "MIRROR_AUTH_LOOPBACK_PUSH=auto"), freeAddr(t), filepath.Join(tempDir(t), "data"), "--offline")
+	mirror := startMirrorWith(t, environment(t, "MIRROR_AUTH_LOOPBACK_PUSH=auto"), testport.Address(t), filepath.Join(tempDir(t), "data"), "--offline")
 	origin := startMirror(t, "--offline")
 	push(t, helloIndex(t, ociFormat, "hello"), origin.addr+"/team/hello:1")
 	image := "oci:" + filepath.Join(tempDir(t), "layout") + ":1"

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"airmirror/cmd/mirror/testport"
 )
 
 // startNginx starts an nginx that terminates TLS in front of an address, and returns the address that it listens on.
@@ -63,7 +65,7 @@ func startShippedNginx(t *testing.T, behind string) string {
 func serveNginx(t *testing.T, servers func(addr, cert, key string) string) string {
 	t.Helper()
 	need(t, "nginx")
-	dir, addr := tempDir(t), freeAddr(t)
+	dir, addr := tempDir(t), testport.Address(t)
 	cert, key := selfSigned(t, dir)
 	scratch := ""
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {

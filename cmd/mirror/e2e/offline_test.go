@@ -8,10 +8,16 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"airmirror/cmd/mirror/testport"
 )
 
-// wantMiss checks that a manifest is answered with the specification's 404, and that soon.
-func wantMiss(t *testing.T, addr, path string, within time.Duration) {
+// soon is the limit for a response that must not wait for an upstream. It is far above what a response takes on a busy
+// machine. The tests configure longer timeouts of the upstream.
+const soon = 30 * time.Second
+
+// wantMiss checks that the response for a manifest is the 404 of the specification, and that it comes soon.
+func wantMiss(t *testing.T, addr, path string) {
 	t.Helper()
 	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 	began := time.Now()
@@ -28,20 +34,20 @@ func wantMiss(t *testing.T, addr, path string, within time.Duration) {
 	if response.StatusCode != http.StatusNotFound || len(body.Errors) != 1 || body.Errors[0].Code != "MANIFEST_UNKNOWN" {
 		t.Errorf("GET %s: %s %+v, want 404 MANIFEST_UNKNOWN", path, response.Status, body.Errors)
 	}
-	if took > within {
-		t.Errorf("GET %s took %v, want at most %v", path, took, within)
+	if took > soon {
+		t.Errorf("GET %s took %v, want at most %v", path, took, soon)
 	}
 }
 
-// wantSoon checks that a manifest is served within this time.
-func wantSoon(t *testing.T, addr, path string, within time.Duration) {
+// wantSoon checks that a manifest is served soon.
+func wantSoon(t *testing.T, addr, path string) {
 	t.Helper()
 	began := time.Now()
 	if err := answers("http://" + addr + path); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took > within {
-		t.Errorf("GET %s took %v, want at most %v", path, took, within)
+	if took := time.Since(began); took > soon {
+		t.Errorf("GET %s took %v, want at most %v", path, took, soon)
 	}
 }
 
@@ -64,20 +70,20 @@ func filledMirror(t *testing.T) (mirror *server, hub *upstream, digest string) {
 
 func TestOfflineServesWhatIsHeldAndMissesAtOnce(t *testing.T) {
 	mirror, hub, digest := filledMirror(t)
-	mirror = mirror.restarted(t, mirrorOf(hub), "--offline", "--tag-ttl=1ms")
+	mirror = mirror.restarted(t, mirrorOf(hub), "--offline", "--tag-ttl=1ms", "--upstream-timeout=10m")
 	wantWhole(t, mirror.addr+"/library/airmirror-hello:1", digest)
-	wantSoon(t, mirror.addr, heldPath, time.Second)
-	wantMiss(t, mirror.addr, missPath, time.Second)
-	wantMiss(t, mirror.addr, missPath+"?ns=docker.io", time.Second)
-	wantMiss(t, mirror.addr, missPath+"?ns=registry.example.com", time.Second)
+	wantSoon(t, mirror.addr, heldPath)
+	wantMiss(t, mirror.addr, missPath)
+	wantMiss(t, mirror.addr, missPath+"?ns=docker.io")
+	wantMiss(t, mirror.addr, missPath+"?ns=registry.example.com")
 }
 
 func TestStartsWithoutItsUpstream(t *testing.T) {
 	mirror, hub, digest := filledMirror(t)
 	mirror = mirror.restarted(t, mirrorOf(hub), "--tag-ttl=1ms") // dials what refuses the connection
 	wantWhole(t, mirror.addr+"/library/airmirror-hello:1", digest)
-	wantSoon(t, mirror.addr, heldPath, time.Second)
-	wantMiss(t, mirror.addr, missPath, 5*time.Second)
+	wantSoon(t, mirror.addr, heldPath)
+	wantMiss(t, mirror.addr, missPath)
 }
 
 // TestUpstreamThatNeverAnswers: the link that swallows everything is worse than the one that is down, as only patience
@@ -90,28 +96,30 @@ func TestUpstreamThatNeverAnswers(t *testing.T) {
 	}
 	defer silent.Close()
 
+	mirror = mirror.restarted(t, mirrorOf(hub), "--tag-ttl=1ms", "--upstream-timeout=10m")
+	wantSoon(t, mirror.addr, heldPath)
+	mirror.stopCleanly(t)
 	mirror = mirror.restarted(t, mirrorOf(hub), "--tag-ttl=1ms")
-	wantSoon(t, mirror.addr, heldPath, time.Second)
-	wantMiss(t, mirror.addr, missPath, 8*time.Second)
-	wantSoon(t, mirror.addr, heldPath, time.Second)
+	wantMiss(t, mirror.addr, missPath)
+	wantSoon(t, mirror.addr, heldPath)
 	wantWhole(t, mirror.addr+"/library/airmirror-hello:1", digest)
 }
 
 // TestAPushDoesNotWaitForASilentUpstream: neither do the questions that a client asks first, what the registry has of
 // the image already, but for the very first of all, which finds out that the upstream is silent.
 func TestAPushDoesNotWaitForASilentUpstream(t *testing.T) {
-	silent, err := net.Listen("tcp", freeAddr(t))
+	silent, err := net.Listen("tcp", testport.Address(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	const miss = 2 * time.Second
+	const miss = 10 * time.Second
 	mirror := startMirror(t, "--upstream=docker.io=http://"+silent.Addr().String(), "--upstream-timeout="+miss.String())
 
 	for _, tt := range []struct {
 		ref   string
 		limit time.Duration
-	}{{"/team/app:1", miss + 2*time.Second}, {"/team/other:1", 2 * time.Second}} {
+	}{{"/team/app:1", miss + soon}, {"/team/other:1", miss - time.Second}} {
 		began := time.Now()
 		push(t, helloIndex(t, dockerFormat, "hello from the team"), mirror.addr+tt.ref)
 		if took := time.Since(began); took > tt.limit {

@@ -10,13 +10,15 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"airmirror/cmd/mirror/testport"
 )
 
 // TestDockerNeedsTheChallengeOfThePing shows why GET /v2/ is answered with 401 where anonymous clients may pull and users may
 // push: behind a proxy that answers it with 200, dockerd with its classic image store sends no credentials at all. A login with a
 // wrong password succeeds then, and a push with the right one fails.
 func TestDockerNeedsTheChallengeOfThePing(t *testing.T) {
-	mirror := startMirrorWith(t, environment(t), freeAddr(t), tempDir(t), "--offline")
+	mirror := startMirrorWith(t, environment(t), testport.Address(t), tempDir(t), "--offline")
 	push(t, helloIndex(t, ociFormat, "hello from the team"), mirror.addr+"/team/hello:1")
 	mirror.addUser(t)
 	to := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: mirror.addr})

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	patience   = 60 * time.Second // for a command to end, or a server to be ready
+	patience   = 3 * time.Minute  // for a command to end, or a server to be ready
 	grace      = 20 * time.Second // for a server to end after SIGTERM
 	pollPeriod = 20 * time.Millisecond
 )

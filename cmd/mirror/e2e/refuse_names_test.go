@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"airmirror/cmd/mirror/testport"
 )
 
 // TestNamesThatAreNone: whatever a name tries to be beside a name, it is refused for what it is, to who may do everything.
@@ -123,7 +125,7 @@ func TestNoClientSaysWhoIsDialled(t *testing.T) {
 	_, port, _ := net.SplitHostPort(here)
 	hub := startUpstream(t)
 	env := environment(t, "HTTP_PROXY="+proxy, "http_proxy="+proxy, "HTTPS_PROXY="+proxy, "https_proxy="+proxy)
-	v := &victim{startMirrorWith(t, env, freeAddr(t), filepath.Join(tempDir(t), "data"), mirrorOf(hub), "--known-upstreams=false", "--retry-for=0s"), "", map[string]string{}}
+	v := &victim{startMirrorWith(t, env, testport.Address(t), filepath.Join(tempDir(t), "data"), mirrorOf(hub), "--known-upstreams=false", "--retry-for=0s"), "", map[string]string{}}
 	before := v.holdings(t)
 	zeros := strings.Repeat("0", 64)
 	var attempts []attempt

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"airmirror/cmd/mirror/testport"
 )
 
 // upstream is a distribution registry, the one that Debian ships, in the place of Docker Hub.
@@ -22,7 +24,7 @@ func startUpstream(t *testing.T, config ...string) *upstream {
 	t.Helper()
 	need(t, "docker-registry")
 	dir := tempDir(t)
-	u := &upstream{addr: freeAddr(t)}
+	u := &upstream{addr: testport.Address(t)}
 	u.config = writeFile(t, dir, "config.yml", fmt.Sprintf(`version: 0.1
 log: {level: warn, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: %s}}
@@ -61,7 +63,7 @@ func (e statusError) Error() string {
 
 // answers returns an error unless the URL answers 200.
 func answers(url string) error {
-	client := http.Client{Timeout: patience / 10, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: patience / 30, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Get(url)
 	if err != nil {
 		return err
@@ -82,7 +84,7 @@ type server struct {
 // startMirror starts a mirror with a data folder and a port of its own, and these flags beside.
 func startMirror(t *testing.T, flags ...string) *server {
 	t.Helper()
-	return startMirrorAt(t, freeAddr(t), filepath.Join(tempDir(t), "data"), flags...)
+	return startMirrorAt(t, testport.Address(t), filepath.Join(tempDir(t), "data"), flags...)
 }
 
 // startMirrorAt starts a mirror on a given address and data folder.

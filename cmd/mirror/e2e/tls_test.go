@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"airmirror/cmd/mirror/testport"
+
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 )
@@ -73,7 +75,7 @@ func (c *certificates) trusting(t *testing.T, files ...string) *tls.Config {
 // startTLS starts a mirror that serves by TLS on loopback.
 func (c *certificates) startTLS(t *testing.T, env []string, flags ...string) *server {
 	t.Helper()
-	s := &server{addr: freeAddr(t), data: filepath.Join(tempDir(t), "data")}
+	s := &server{addr: testport.Address(t), data: filepath.Join(tempDir(t), "data")}
 	s.process = start(t, env, serve(s.addr, s.data, append(c.flags(), flags...)...)...)
 	s.waitUntil(t, func() error {
 		connection, err := net.Dial("tcp", s.addr)
@@ -97,7 +99,7 @@ const distant = "10.77.0.5"
 
 func newPlace(t *testing.T) *place {
 	t.Helper()
-	p := &place{inside: isolatedNetwork(t), addr: fmt.Sprintf("%s:%d", distant, freePort(t))}
+	p := &place{inside: isolatedNetwork(t), addr: fmt.Sprintf("%s:%d", distant, testport.Free(t))}
 	run(t, environment(t), append(p.inside, "ip", "address", "add", distant+"/32", "dev", "lo")...)
 	etc := tempDir(t)
 	p.certs = filepath.Join(etc, "certs.d", p.addr)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"airmirror/cmd/mirror/testport"
 )
 
 // startDocker29 starts a dockerd of today in a place, with the containerd image store.
@@ -40,7 +42,7 @@ func TestTodayDocker(t *testing.T) {
 	data := filepath.Join(tempDir(t), "data")
 
 	// What the mirror has comes by another one on the same folder, with a signature.
-	staging := startMirrorAt(t, freeAddr(t), data, "--offline")
+	staging := startMirrorAt(t, testport.Address(t), data, "--offline")
 	digest := push(t, helloIndex(t, ociFormat, "hello from the hub"), staging.addr+"/library/airmirror-hello:1").String()
 	sign(t, staging.addr+"/library/airmirror-hello", digest)
 	push(t, helloIndex(t, ociFormat, "hello from quay"), staging.addr+"/quay.io/org/hello:1")

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"airmirror/cmd/mirror/testport"
 )
 
 // The tests that begin with TestToday drive clients of today, which .ci/tools/modules pins, with exactly what `mirror client`
@@ -43,7 +45,7 @@ type site struct {
 // startSite starts a mirror that robot may push to.
 func startSite(t *testing.T, tls bool, flags ...string) site {
 	t.Helper()
-	s := site{server: &server{addr: freeAddr(t), data: filepath.Join(tempDir(t), "data")}}
+	s := site{server: &server{addr: testport.Address(t), data: filepath.Join(tempDir(t), "data")}}
 	if tls {
 		c := newCertificates(t, "127.0.0.1")
 		s.ca, flags = c.ca(), append(flags, c.flags()...)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"airmirror/cmd/mirror/testport"
 )
 
 // addUser makes the robot a user of a running mirror, and waits until that has been noticed.
@@ -74,7 +76,7 @@ func TestDockerLogsInToPushAndNotToPull(t *testing.T) {
 func TestEveryClientLogsIn(t *testing.T) {
 	for name, flags := range map[string][]string{"anybody pulls": nil, "nobody pulls": {"MIRROR_AUTH_ANONYMOUS_PULL=false"}} {
 		t.Run(name, func(t *testing.T) {
-			mirror := startMirrorWith(t, environment(t, flags...), freeAddr(t), filepath.Join(tempDir(t), "data"), "--offline")
+			mirror := startMirrorWith(t, environment(t, flags...), testport.Address(t), filepath.Join(tempDir(t), "data"), "--offline")
 			digest := push(t, helloIndex(t, ociFormat, "hello from the team"), mirror.addr+"/team/hello:1").String()
 			mirror.addUser(t)
 			layout := "oci:" + filepath.Join(tempDir(t), "layout") + ":1"

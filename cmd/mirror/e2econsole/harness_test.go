@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -353,12 +354,19 @@ func (b *browser) login(m *mirror) {
 	b.waitFor(".who")
 }
 
+// freeAddress returns an address of loopback that nobody listens on. Its port lies below those that the kernel gives to
+// outgoing connections, which could take it before the server starts.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
+	for range 100 {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000)))
+		if err == nil {
+			must(t, listener.Close())
+			return listener.Addr().String()
+		}
+	}
+	t.Fatal("found no free port")
+	return ""
 }
 
 func must(t *testing.T, err error) {

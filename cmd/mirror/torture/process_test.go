@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"airmirror/cmd/mirror/testport"
 )
 
 // server is a mirror in a process of its own.
@@ -29,10 +30,7 @@ type server struct {
 // launch starts a server and does not wait.
 func launch(t *testing.T, data string, flags ...string) *server {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	addr := listener.Addr().String()
-	must(t, listener.Close())
+	addr := testport.Address(t)
 	s := &server{data: data, url: "http://" + addr, done: make(chan struct{})}
 	s.cmd = exec.Command(mirrorBin, append([]string{"serve", "--listen", addr, "--data", data, "--known-upstreams=false"}, flags...)...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
@@ -135,7 +133,7 @@ func until(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for !condition() {
 		select {
 		case <-tick.C:
