@@ -128,6 +128,9 @@ func TestSpaceTrend(t *testing.T) {
 	c.get("").shows(t, http.StatusOK, `points="0.0,44.5 400.0,1.0"`)
 	c.get("space").shows(t, http.StatusOK, `points="0.0,44.5 400.0,1.0"`, "Stored from 2026-01-01 to 2026-01-02: between 1.0 MiB and 4.0 MiB", "3.0 MiB", "of no repository")
 	c.samples = c.samples[:1]
+	if body := c.get("").body; strings.Contains(body, `<a href="space"></a>`) {
+		t.Error("the overview links to the trend of a single day with a link that has no text")
+	}
 	c.get("space").shows(t, http.StatusOK, "from the second day on")
 	c.access.Rights = rights{registry.Pull}
 	if body := c.get("space").body; strings.Contains(body, "second day") {
