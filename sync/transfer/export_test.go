@@ -2,8 +2,10 @@ package transfer_test
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -173,6 +175,34 @@ func TestExportReferrers(t *testing.T) {
 	}
 	if _, doc := s.export(transfer.ExportRequest{Images: []string{"registry.example/org/app:v1"}}); len(doc.Images) != 1 {
 		t.Errorf("without being asked, %d images go", len(doc.Images))
+	}
+}
+
+// TestBundleNumbersOfTwoNodes exports to one destination by two services at the same time, as two nodes do.
+func TestBundleNumbersOfTwoNodes(t *testing.T) {
+	s := newSite(t, transfer.Options{})
+	const bundles = 6
+	for i := range bundles {
+		s.image(app, mirror.Pushed, "linux/amd64", []string{fmt.Sprint(i)}, fmt.Sprint("v", i))
+	}
+	nodes := []*transfer.Service{s.Service, transfer.New(s.Proxy, s.store, s.opts)}
+	numbers := make([]int64, bundles)
+	var all sync.WaitGroup
+	for i := range bundles {
+		all.Go(func() {
+			node := *s
+			node.Service = nodes[i%len(nodes)]
+			_, doc, err := node.tryExport(transfer.ExportRequest{Images: []string{fmt.Sprint("registry.example/org/app:v", i)}, To: "plant-7"})
+			if err != nil {
+				t.Errorf("export: %v", err)
+				return
+			}
+			numbers[i] = doc.Sequence
+		})
+	}
+	all.Wait()
+	if slices.Sort(numbers); !slices.Equal(numbers, []int64{1, 2, 3, 4, 5, 6}) {
+		t.Errorf("the bundles have the numbers %d", numbers)
 	}
 }
 

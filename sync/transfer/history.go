@@ -64,34 +64,41 @@ func (svc *Service) number(ctx context.Context, doc *bundle.Document, reserve bo
 	if err != nil {
 		return err
 	}
-	svc.numbering.Lock()
-	defer svc.numbering.Unlock()
-	states, err := svc.store.State(ctx, issuedStates)
-	if err != nil {
-		return fmt.Errorf("read bundle numbers: %w", err)
-	}
-	var last issued
-	if value := states[doc.Destination+"/"]; value != nil {
-		if err := json.Unmarshal(value, &last); err != nil {
-			return fmt.Errorf("read the last bundle number for %s: %w", destinationName(doc.Destination), err)
-		}
-	}
-	doc.Sequence = last.Sequence
-	if last.Content == content && last.Sequence > 0 {
-		return nil
-	}
-	doc.Sequence++
 	if !reserve {
-		return nil
+		states, err := svc.store.State(ctx, issuedStates)
+		if err != nil {
+			return fmt.Errorf("read bundle numbers: %w", err)
+		}
+		_, err = nextNumber(doc, content, states)
+		return err
 	}
-	value, err := json.Marshal(issued{doc.Sequence, content})
-	if err == nil {
-		err = svc.store.SetState(ctx, issuedStates, map[string][]byte{doc.Destination + "/": value})
-	}
+	// In one transaction, so that two nodes do not use the same number.
+	err = svc.store.ChangeState(ctx, issuedStates, func(states map[string][]byte) (map[string][]byte, error) {
+		return nextNumber(doc, content, states)
+	})
 	if err != nil {
 		return fmt.Errorf("record the bundle number for %s: %w", destinationName(doc.Destination), err)
 	}
 	return nil
+}
+
+// nextNumber sets the sequence number of a bundle, given the numbers that were used, and returns the record of it; none if the
+// last bundle had the same content.
+func nextNumber(doc *bundle.Document, content digest.Digest, states map[string][]byte) (records map[string][]byte, err error) {
+	key := doc.Destination + "/"
+	var last issued
+	if value := states[key]; value != nil {
+		if err := json.Unmarshal(value, &last); err != nil {
+			return nil, fmt.Errorf("read the last bundle number for %s: %w", destinationName(doc.Destination), err)
+		}
+	}
+	doc.Sequence = last.Sequence
+	if last.Content == content && last.Sequence > 0 {
+		return nil, nil
+	}
+	doc.Sequence++
+	value, err := json.Marshal(issued{doc.Sequence, content})
+	return map[string][]byte{key: value}, err
 }
 
 // RecordExport records that a bundle of this mirror is safely stored, so that later bundles can omit its content.
