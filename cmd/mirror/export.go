@@ -16,7 +16,6 @@ import (
 	"airmirror/mirror"
 	"airmirror/sync/prefetch"
 	"airmirror/sync/transfer"
-	"airmirror/sync/volume"
 )
 
 // exportConfig are the flags of `mirror export`.
@@ -26,7 +25,7 @@ type exportConfig struct {
 	wants      []string
 	bundle     string // a file, or "-" for standard output
 	volumeSize gc.Size
-	parity     int
+	parity     redundancy
 	have       string // the file of a receipt
 	key        string // the file of a secret key
 	overwrite  bool
@@ -62,6 +61,7 @@ for serve.`,
   mirror export --bundle plant.tar --file compose.yaml --file ./chart
   mirror export --bundle plant.tar --all --to plant-7 --since last
   mirror export --bundle usb/b.tar --all --volume-size 4.7GB --sign mirror.key
+  mirror export --bundle usb/b.tar --all --parity 5%
   mirror export --bundle plant.tar --wants wants.json --have receipt.json
   mirror export --bundle - alpine:3 | ssh inside mirror sync --bundle -
   mirror export --all --to plant-7 --since last --dry-run`,
@@ -92,7 +92,7 @@ for serve.`,
 	f.StringVar(&c.have, "have", "", "leave out content in this receipt `file` of the destination, from 'mirror sync --receipt'")
 	f.TextVar(&c.volumeSize, "volume-size", gc.Size(0), "write volumes FILE.001, FILE.002 and so on, of at most this `size`, such as 4.7GB")
 	f.Lookup("volume-size").DefValue = ""
-	f.IntVar(&c.parity, "parity", 0, "with --volume-size, write this `number` of parity volumes, from which 'mirror bundle repair' rebuilds as many lost or damaged ones")
+	f.Var(&c.parity, "parity", "add this `amount` of redundancy, from which 'mirror bundle repair' rebuilds what is lost or damaged: a percentage such as 5% of one file, or with --volume-size a number of volumes")
 	f.StringVar(&c.key, "sign", "", "sign with the secret key in this `file`; see 'mirror key generate'")
 	addOverwriteFlag(f, &c.overwrite, "the file or the volumes of --bundle if they exist")
 	f.BoolVar(&c.dryRun, "dry-run", false, "list what would be exported and fetched, and write nothing")
@@ -137,10 +137,12 @@ func (c *exportConfig) read(ctx context.Context, args []string, stdin io.Reader)
 		return &exitError{exitUsage, errors.New("--volume-size cannot be used with standard output")}
 	case c.volumeSize > 0 && c.volumeSize < minVolume:
 		return &exitError{exitUsage, fmt.Errorf("--volume-size %s: the minimum is 1MB: use the size of the medium, such as 4.7GB", c.volumeSize)}
-	case c.parity < 0 || c.parity >= volume.MaxShards:
-		return &exitError{exitUsage, fmt.Errorf("--parity %d: want a number of volumes from 1 to %d", c.parity, volume.MaxShards-1)}
-	case c.parity > 0 && c.volumeSize == 0:
-		return &exitError{exitUsage, errors.New("--parity needs volumes: set --volume-size")}
+	case c.parity.percent > 0 && c.bundle == "-":
+		return &exitError{exitUsage, errors.New("--parity cannot be used with standard output, as it is computed from the finished file: export to a file")}
+	case c.parity.percent > 0 && c.volumeSize > 0:
+		return &exitError{exitUsage, fmt.Errorf("--parity %s: with --volume-size, want a number of volumes, such as 1", &c.parity)}
+	case c.parity.volumes > 0 && c.volumeSize == 0:
+		return &exitError{exitUsage, fmt.Errorf("--parity %s: a number of volumes needs --volume-size; one file takes a percentage, such as 5%%", &c.parity)}
 	case c.Flatten && len(c.Platforms) != 1:
 		return &exitError{exitUsage, errors.New("--flatten needs exactly one --platform")}
 	case c.Since != "" && c.To == "":

@@ -222,7 +222,8 @@ func (e *export) begin(doc *bundle.Document, total int64) error {
 		return nil
 	}
 	w, err := volume.Create(e.bundle, int64(e.volumeSize), volume.Options{
-		Total: total, Bundle: doc.ID, Title: titleOf(doc), Overwrite: e.overwrite, Parity: e.parity,
+		Total: total, Bundle: doc.ID, Title: titleOf(doc), Overwrite: e.overwrite,
+		Parity: e.parity.volumes, Redundancy: e.parity.percent,
 	})
 	if err != nil {
 		return createError(err)

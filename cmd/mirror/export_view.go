@@ -49,6 +49,11 @@ func (e *export) summarize(doc *bundle.Document) error {
 			t.row("parity", fmt.Sprintf("%s of %s: %s to %s", count(len(parity), "volume", "volumes"), size(parity[0].Size), parity[0].File, parity[len(parity)-1].File))
 		}
 	}
+	if volumes != nil {
+		if file, bytes := volumes.Protected(); bytes > 0 {
+			t.row("parity", fmt.Sprintf("%s, %s", file, size(bytes)))
+		}
+	}
 	t.row("contains", fmt.Sprintf("%s in %s and %s", count(len(doc.Images), "image", "images"), count(len(doc.Manifests), "manifest", "manifests"), count(len(doc.Blobs), "blob", "blobs")))
 	if len(doc.Assumes) > 0 {
 		t.row("assumes", fmt.Sprintf("%s that the destination has", count(len(doc.Assumes), "file", "files")))

@@ -20,8 +20,9 @@ layouts, and archives of docker save, podman save, crane, cosign, zarf and haule
 'mirror sync --bundle' is the same, and 'mirror load' another name.
 
 Tags move when the whole bundle is imported. The volumes of a bundle can be imported one at a time,
-in order. A folder stands for all archives in it and below; other files in it are listed. An image
-with an unusable name is skipped and listed.
+in order. What is damaged or missing of a bundle is rebuilt from the parity beside it, if there is any.
+A folder stands for all archives in it and below; other files in it are listed. An image with an
+unusable name is skipped and listed.
 
 With --detach, the command ends when the last bundle has arrived, and prints the ID of its job.
 

@@ -49,7 +49,7 @@ func TestJSON(t *testing.T) {
 	for _, args := range [][]string{
 		{"version"}, {"status"}, {"jobs"}, {"transfers"}, {"changes"}, {"mode"}, {"ls"}, {"inspect", "team/app:1"}, {"tag", "team/app:1", "team/app:2"}, {"pin", "team/app:1"}, {"unpin", "team/app:1"}, {"wants"}, {"wants", "clear"},
 		{"du"}, {"verify"}, {"backup", "index.db"}, {"export", "--bundle", "b.tar", "--all", "--to", "plant"}, {"export", "--history"},
-		{"import", "b.tar"}, {"bundle", "repair", "v.tar.001"}, {"sync", "team/app:1", "team/none:1"}, {"rm", "team/app:2"}, {"gc", "--grace", "0s"}, {"reload"}, {"health"}, {"compact"},
+		{"import", "b.tar"}, {"bundle", "repair", "v.tar.001"}, {"bundle", "verify", "v.tar.001"}, {"sync", "team/app:1", "team/none:1"}, {"rm", "team/app:2"}, {"gc", "--grace", "0s"}, {"reload"}, {"health"}, {"compact"},
 		{"client", "docker", "--host", "reg.example"}, {"cert", "--host", "reg.example"}, {"key", "generate", "--no-password"},
 		{"config", "check"}, {"config", "show"}, {"user", "add", "alice", "--password-stdin"}, {"user", "ls"}, {"user", "rm", "alice"},
 		{"token", "create", "ci", "--right", "pull", "--repository", "**", "--expires", "90d"}, {"token", "ls"}, {"token", "rm", "ci"}, {"console"},

@@ -68,6 +68,9 @@ type imports struct {
 // run imports the sources in order. After a refused source, it continues with the next one, and repeats the errors at the
 // end.
 func (im *imports) run() error {
+	if err := im.restore(); err != nil {
+		return err
+	}
 	found, err := sourcesOf(im.bundles)
 	if err != nil {
 		return err
@@ -87,7 +90,7 @@ func (im *imports) run() error {
 		if source.volume != nil && broken[set] {
 			continue
 		}
-		summary, err := im.importSource(source, i == len(found.list)-1)
+		summary, err := im.importRepaired(source, i == len(found.list)-1)
 		im.imported = im.imported || err == nil
 		if err != nil {
 			err = im.failed(source, err)
@@ -148,6 +151,19 @@ func (im *imports) failed(source source, err error) error {
 		return &exitError{exitRefused, fmt.Errorf("%s: %w", source.name, err)}
 	}
 	return fmt.Errorf("%s: %w", source.name, err)
+}
+
+// importRepaired imports one source, and once more if it was damaged and could be repaired from its parity.
+func (im *imports) importRepaired(source source, last bool) (*transfer.Summary, error) {
+	summary, err := im.importSource(source, last)
+	if err == nil {
+		return summary, nil
+	}
+	again, err := im.rescue(source, err)
+	if !again {
+		return summary, err
+	}
+	return im.importSource(source, last)
 }
 
 // importSource imports one source. The summary is nil if the job ended without one, or the import of the last source is left.

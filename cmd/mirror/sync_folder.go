@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"airmirror/sync/bundle"
+	"airmirror/sync/parity"
 	"airmirror/sync/volume"
 )
 
@@ -175,10 +176,11 @@ func isDescription(path string) bool {
 	return ok && strings.HasSuffix(path, ".json") && err == nil
 }
 
-// isParity reports whether a file is a parity volume, or the description of one.
+// isParity reports whether a file is a parity volume, the description of one, or the parity of a file.
 func isParity(path string) bool {
-	_, _, ok := volume.ParseParity(path)
-	return ok
+	_, _, isVolume := volume.ParseParity(path)
+	_, isFile := parity.FileOf(path)
+	return isVolume || isFile
 }
 
 // archiveName reports whether a file has the name of an archive.

@@ -44,18 +44,55 @@ type shard struct {
 //
 // The error is a [mirror.CodeUnsupported] if the set has no parity, and a [mirror.CodeDigestInvalid] if it has not enough.
 func Repair(path string) (Repaired, error) {
+	r, result, err := openRepair(path)
+	if err != nil {
+		return Repaired{}, err
+	}
+	defer r.close()
+	return result, r.rebuild()
+}
+
+// Check finds what [Repair] would rebuild, and changes nothing. The error is the one that Repair returns.
+func Check(path string) (Repaired, error) {
+	r, result, err := openRepair(path)
+	if err != nil {
+		return Repaired{}, err
+	}
+	defer r.close()
+	return result, r.enough()
+}
+
+// Lost returns the names of the volumes of the set of path that are missing or have another size than its parity says. It reads
+// no volume. There are none if the set has no parity that can be read.
+func Lost(path string) (names []string) {
+	prefix := prefixOf(path)
+	found, _ := readParities(prefix)
+	if len(found) == 0 {
+		return nil
+	}
+	for _, d := range found[0].Volumes {
+		info, err := os.Stat(filepath.Join(filepath.Dir(prefix), d.File))
+		if err != nil || info.Size() != d.Size {
+			names = append(names, d.File)
+		}
+	}
+	return names
+}
+
+// openRepair opens the set of a path and checks every volume.
+func openRepair(path string) (*repair, Repaired, error) {
 	prefix := prefixOf(path)
 	found, err := readParities(prefix)
 	if len(found) == 0 {
 		if err != nil {
-			return Repaired{}, mirror.Errorf(mirror.CodeDigestInvalid, "no parity of %s is readable: %w", prefix, err)
+			return nil, Repaired{}, mirror.Errorf(mirror.CodeDigestInvalid, "no parity of %s is readable: %w", prefix, err)
 		}
-		return Repaired{}, mirror.Errorf(mirror.CodeUnsupported, "%s has no parity volumes beside it: export with --parity to be able to repair a bundle", prefix)
+		return nil, Repaired{}, mirror.Errorf(mirror.CodeUnsupported, "%s has no parity beside it: export with --parity to be able to repair a bundle", prefix)
 	}
 	r := &repair{prefix: prefix, volumes: len(found[0].Volumes), parity: found[0].Count}
-	defer r.close()
 	if err := r.open(found); err != nil {
-		return Repaired{}, err
+		r.close()
+		return nil, Repaired{}, err
 	}
 	result := Repaired{Volumes: r.volumes, Parity: r.parity, Rebuilt: []string{}}
 	for i, s := range r.shards {
@@ -67,7 +104,7 @@ func Repair(path string) (Repaired, error) {
 			result.Rebuilt = append(result.Rebuilt, s.File)
 		}
 	}
-	return result, r.rebuild()
+	return r, result, nil
 }
 
 // prefixOf returns FILE, with its folders, for the path of any file of its set.
@@ -277,7 +314,7 @@ func (s *shard) publish(temp *tempFile) error {
 	if s.file != nil {
 		s.file.Close() // some systems cannot replace open files
 	}
-	if err := renameTemp(temp.file, s.path); err != nil {
+	if err := durable.RenameTemp(temp.file, s.path); err != nil {
 		return err
 	}
 	temp.renamed = true

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
+
+	"airmirror/mirror/durable"
 )
 
 // shardWriter writes a parity volume, or a volume that is rebuilt, piece by piece with its checksums.
@@ -149,7 +151,7 @@ func (w *Writer) publishParity(parity []*shardWriter) error {
 		if err := w.checkVacant(path); err != nil {
 			return err
 		}
-		if err := renameTemp(p.temp.file, path); err != nil {
+		if err := durable.RenameTemp(p.temp.file, path); err != nil {
 			return fmt.Errorf("finish %s: %w", path, err)
 		}
 		p.temp.renamed = true

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"airmirror/mirror/durable"
+	"airmirror/sync/parity"
 )
 
 const (
@@ -32,7 +33,7 @@ type tempFile struct {
 }
 
 func newTempFile(prefix string) (*tempFile, error) {
-	file, err := createTemp(prefix + tempSuffix)
+	file, err := durable.CreateTemp(prefix + tempSuffix)
 	if err != nil {
 		return nil, err
 	}
@@ -108,12 +109,12 @@ func (w *Writer) publishTemp(last bool) error {
 	return nil
 }
 
-// removeReplaced removes the old volumes, so that no new volume is next to an old one. It leaves a plain file alone, which
-// the rename replaces atomically.
+// removeReplaced removes the old volumes, so that no new volume is next to an old one, and the parity of an old plain file. It
+// leaves the plain file alone, which the rename replaces atomically.
 func (w *Writer) removeReplaced() error {
 	for _, path := range w.replaced {
-		if w.size == 0 {
-			break
+		if w.size == 0 && path == w.prefix {
+			continue
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
@@ -128,7 +129,7 @@ func (w *Writer) rename(path string) error {
 	if err := w.checkVacant(path); err != nil {
 		return err
 	}
-	if err := renameTemp(w.temp.file, path); err != nil {
+	if err := durable.RenameTemp(w.temp.file, path); err != nil {
 		return err
 	}
 	w.temp.renamed = true
@@ -177,20 +178,28 @@ func writeSynced(path string, content []byte) error {
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
-// existingFiles returns the files that writing to prefix would replace: the plain file, or all volumes and descriptions of
-// the set, with any number of digits.
-func existingFiles(prefix string, volumes bool) ([]string, error) {
-	if !volumes {
-		info, err := os.Lstat(prefix)
+// existingPlain returns those of the paths that exist.
+func existingPlain(paths ...string) (found []string, err error) {
+	for _, path := range paths {
+		info, err := os.Lstat(path)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
-			return nil, nil
+			continue
 		case err != nil:
 			return nil, err
 		case !info.Mode().IsRegular():
 			return nil, errors.New("a file of that name exists and is not regular")
 		}
-		return []string{prefix}, nil
+		found = append(found, path)
+	}
+	return found, nil
+}
+
+// existingFiles returns the files that writing to prefix would replace: the plain file with its parity, or all volumes and descriptions of
+// the set, with any number of digits.
+func existingFiles(prefix string, volumes bool) ([]string, error) {
+	if !volumes {
+		return existingPlain(prefix, parity.Path(prefix))
 	}
 	entries, err := os.ReadDir(filepath.Dir(prefix))
 	if err != nil {

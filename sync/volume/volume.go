@@ -41,6 +41,8 @@
 // needs only one parity volume for volumes that are damaged in different places. Encoding and repairing read all volumes side by
 // side in small pieces: the memory depends on the number of volumes, and not on their sizes.
 //
+// The parity of a plain file has another format, see package parity.
+//
 // A volume in the middle of a stream cannot be encoded before the others exist, so that Close reads the volumes again.
 package volume
 

@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/opencontainers/go-digest"
+
+	"airmirror/sync/parity"
 )
 
 // Options describe a stream to [Create]. The zero value works.
@@ -28,6 +30,9 @@ type Options struct {
 	// Parity is the number of parity volumes, from which [Repair] rebuilds as many volumes that are lost or damaged. They are
 	// written in Close, which reads all volumes again. There are none of a plain file.
 	Parity int
+	// Redundancy is the redundancy of the parity of a plain file in percent, or 0 for none; see [parity.Write]. It is written in
+	// Close, which reads the file again.
+	Redundancy float64
 }
 
 // Writer writes a stream into volumes or into one plain file. It is not safe for concurrent use.
@@ -48,6 +53,7 @@ type Writer struct {
 	volumes []Description // finished ones
 	// described are the same with their Blocks, if parity is written. parity are the parity volumes.
 	described, parity []Description
+	protected         int64    // size of the parity of a plain file
 	created           []string // files that have their final names
 	closed            bool     // Close succeeded, or Abort was called
 	err               error    // result of every later call
@@ -123,6 +129,8 @@ func (w *Writer) check() error {
 		return fmt.Errorf("%d parity volumes are out of range: the maximum is %d", w.opts.Parity, MaxShards-1)
 	case w.size == 0 && w.opts.Parity > 0:
 		return errors.New("a plain file has no parity: write volumes")
+	case w.size > 0 && w.opts.Redundancy != 0:
+		return errors.New("volumes have no redundancy in percent: set their number of parity volumes")
 	case w.size == 0 && isVolume:
 		return errors.New("this is the name of a volume, and the file would be read as one: choose another name")
 	case w.size > 0 && !utf8.ValidString(base):
@@ -184,6 +192,8 @@ func (w *Writer) flush() error {
 	block := w.buffer
 	if w.size > 0 {
 		w.blocks = binary.BigEndian.AppendUint32(w.blocks, crc32.Checksum(block, castagnoli))
+	}
+	if w.size > 0 || w.opts.Redundancy > 0 {
 		w.hash.Write(block)
 	}
 	err := w.temp.write(block)
@@ -234,6 +244,12 @@ func (w *Writer) Close() error {
 			return w.err
 		}
 	}
+	if w.opts.Redundancy > 0 {
+		w.created = append(w.created, parity.Path(w.prefix))
+		if w.protected, w.err = parity.Write(w.prefix, [sha256.Size]byte(w.hash.Sum(nil)), w.opts.Redundancy); w.err != nil {
+			return w.err
+		}
+	}
 	w.closed = true
 	return nil
 }
@@ -268,6 +284,9 @@ func (w *Writer) Volumes() []Description { return w.volumes }
 
 // Parity returns the descriptions of the parity volumes, without Blocks, after Close.
 func (w *Writer) Parity() []Description { return w.parity }
+
+// Protected returns the path and the size of the parity of a plain file, after Close. The size is 0 if there is none.
+func (w *Writer) Protected() (path string, size int64) { return parity.Path(w.prefix), w.protected }
 
 // describe returns the description of the volume in temp.
 func (w *Writer) describe(last bool) Description {

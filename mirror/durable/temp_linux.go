@@ -1,4 +1,4 @@
-package volume
+package durable
 
 import (
 	"errors"
@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// createTemp creates the file that is being written, or truncates the file that a killed process left. Only the owner can
+// CreateTemp creates the file that is being written, or truncates the file that a killed process left. Only the owner can
 // read the file, because it contains images of all repositories. The file is locked until it is closed, so that of two
 // writers of the same path the second one fails.
-func createTemp(path string) (*os.File, error) {
+func CreateTemp(path string) (*os.File, error) {
 	for {
 		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 		if errors.Is(err, os.ErrNotExist) {
@@ -66,9 +66,9 @@ func lockTemp(file *os.File) (ours bool, err error) {
 	return err == nil && os.SameFile(opened, named), err
 }
 
-// renameTemp gives a synced file its final name and then closes it, so that it is locked until it has the name. After an
+// RenameTemp gives a synced file its final name and then closes it, so that it is locked until it has the name. After an
 // error the file is unchanged and open.
-func renameTemp(file *os.File, path string) error {
+func RenameTemp(file *os.File, path string) error {
 	if err := os.Rename(file.Name(), path); err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package volume
+package durable
 
 import (
 	"errors"
@@ -8,9 +8,9 @@ import (
 	"os"
 )
 
-// createTemp creates the file that is being written. It does not reuse an existing file: there is no lock that shows
+// CreateTemp creates the file that is being written. It does not reuse an existing file: there is no lock that shows
 // whether another process writes it.
-func createTemp(path string) (*os.File, error) {
+func CreateTemp(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("%s is being written by another process, or was left by a killed one: remove it if no export is running", path)
@@ -18,8 +18,8 @@ func createTemp(path string) (*os.File, error) {
 	return file, err
 }
 
-// renameTemp closes a synced file and gives it its final name. Some systems cannot rename open files.
-func renameTemp(file *os.File, path string) error {
+// RenameTemp closes a synced file and gives it its final name. Some systems cannot rename open files.
+func RenameTemp(file *os.File, path string) error {
 	_ = file.Close() // the content is synced; remove closes it again if the rename fails
 	return os.Rename(file.Name(), path)
 }
