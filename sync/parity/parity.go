@@ -24,7 +24,7 @@
 // SHA-256 digest that the file had when the parity was written, and an import verifies the signature and every digest as
 // it always does.
 //
-// Writing, checking and repairing read all columns side by side in pieces of 128 KiB: the memory, some 50 MiB, does not
+// Writing, checking and repairing read all columns side by side in pieces of 128 KiB: the memory, less than 100 MiB, does not
 // depend on the size of the file.
 package parity
 
