@@ -85,11 +85,11 @@ func (s *Store) StatBlob(ctx context.Context, repo mirror.Repo, d digest.Digest)
 		stat, got.used, err = s.statBlob(ctx, repo, d)
 		got.stored = stat.Stored && stat.Linked
 		return got, err
-	}, s.keepBlob)
+	}, (*Store).keepBlob)
 	return stat, explain(err, "look up blob %s in %s", d, repo)
 }
 
-// statBlob also returns when the link of repo to d was made or last used.
+// statBlob also returns when the link of repo to d was made or last used, if the index is shared.
 func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest) (stat mirror.BlobStat, last time.Time, err error) {
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		tx.Prefetch(func(yield func(backend.Key) bool) {
@@ -104,7 +104,11 @@ func (s *Store) statBlob(ctx context.Context, repo mirror.Repo, d digest.Digest)
 		if err != nil {
 			return err
 		}
-		if link, _, err := getRecord[linkRecord](tx, tableLinks, linkKey(repo, d)); err == nil {
+		if s.shared {
+			link, _, err := getRecord[linkRecord](tx, tableLinks, linkKey(repo, d))
+			if err != nil {
+				return err
+			}
 			last = latest(link.Added, link.Used)
 		}
 		_, use, used, err := firstUse(tx, repo, d)

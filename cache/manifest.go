@@ -44,7 +44,7 @@ func (s *Store) Manifest(ctx context.Context, repo mirror.Repo, d digest.Digest)
 			}
 		}
 		return found{stored: true, used: used}, nil
-	}, s.keepManifest)
+	}, (*Store).keepManifest)
 	if err != nil {
 		return mirror.Manifest{}, explain(err, "read manifest %s of %s", d, repo)
 	}

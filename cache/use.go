@@ -22,7 +22,7 @@ type found struct {
 // With a shared index, the sweep may run on another node, which sees only what is in the index. A last use in the index that
 // is younger than half of the grace period keeps the content for at least the other half. Otherwise the use is written now, by
 // keep, which reports false if the content was deleted meanwhile.
-func (s *Store) recordUse(ctx context.Context, c content, read func() (found, error), keep func(backend.WriteTx, content) (bool, error)) error {
+func (s *Store) recordUse(ctx context.Context, c content, read func() (found, error), keep func(*Store, backend.WriteTx, content) (bool, error)) error {
 	for {
 		since := s.fence.current()
 		got, err := read()
@@ -41,7 +41,7 @@ func (s *Store) recordUse(ctx context.Context, c content, read func() (found, er
 		}
 		kept := false
 		err = s.index.Update(ctx, blobLocks(c.repo, c.digest), func(tx backend.WriteTx) (err error) {
-			kept, err = keep(tx, c)
+			kept, err = keep(s, tx, c)
 			return err
 		})
 		if kept || err != nil {
