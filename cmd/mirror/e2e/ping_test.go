@@ -21,12 +21,11 @@ func TestDockerNeedsTheChallengeOfThePing(t *testing.T) {
 	mirror := startMirrorWith(t, environment(t), testport.Address(t), tempDir(t), "--offline")
 	push(t, helloIndex(t, ociFormat, "hello from the team"), mirror.addr+"/team/hello:1")
 	mirror.addUser(t)
-	to := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: mirror.addr})
-	direct := to.Director
-	to.Director = func(r *http.Request) { // tokens are issued by the proxy as well
-		r.Header.Set("X-Forwarded-Host", r.Host)
-		direct(r)
-	}
+	to := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(&url.URL{Scheme: "http", Host: mirror.addr})
+		r.SetXForwarded() // tokens are issued by the proxy as well
+		r.Out.Host = r.In.Host
+	}}
 	to.ModifyResponse = func(resp *http.Response) error {
 		if resp.Request.URL.Path == "/v2/" {
 			resp.StatusCode, resp.Status = http.StatusOK, "200 OK"
