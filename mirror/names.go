@@ -64,6 +64,15 @@ func (n Names) Bare(name string) (rest string, own bool) {
 	return rest, true
 }
 
+// RefuseURL returns an error if somebody wrote a URL where the name of an image or a pattern of names is expected.
+func RefuseURL(name string) error {
+	scheme, address, ok := strings.Cut(name, "://")
+	if !ok {
+		return nil
+	}
+	return Errorf(CodeNameInvalid, "this is a URL, and the name of an image has none: leave out %s://, and write %s", scheme, address)
+}
+
 func (n Names) own(host string) bool { return len(n.Own) > 0 && n.Own[strings.ToLower(host)] }
 
 // Served returns the name that this mirror serves repo under: without the host for the default host.

@@ -51,6 +51,9 @@ func newMatcher(names mirror.Names, texts []string) (matcher, error) {
 		if _, err := path.Match(text, ""); err != nil || text == "" {
 			return m, mirror.Errorf(mirror.CodeNameInvalid, "%q is not a pattern: write a name such as library/alpine, or library/*:3.*", text)
 		}
+		if err := mirror.RefuseURL(text); err != nil {
+			return m, mirror.Errorf(mirror.CodeNameInvalid, "%q: %w", text, err)
+		}
 		if _, d, ok := strings.Cut(text, "@"); ok {
 			if err := mirror.ValidShortDigest(d); err != nil {
 				return m, mirror.Errorf(mirror.CodeNameInvalid, "%q: %w", text, err)

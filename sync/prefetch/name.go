@@ -96,10 +96,10 @@ func WithoutIDs(list []string) (names []string, ids int) {
 // parseName parses a name and returns its digest unchanged: it may be a shortened one.
 func parseName(names mirror.Names, name string) (ref mirror.Ref, d string, tagged bool, err error) {
 	rest := strings.TrimPrefix(strings.TrimPrefix(name, "docker://"), "oci://")
+	if err := mirror.RefuseURL(rest); err != nil {
+		return ref, "", false, err
+	}
 	switch {
-	case strings.Contains(rest, "://"):
-		scheme, address, _ := strings.Cut(rest, "://")
-		return ref, "", false, fmt.Errorf("this is a URL, and the name of an image has none: leave out %s://, and write %s", scheme, address)
 	case strings.Contains(rest, "{{") || strings.Contains(rest, "${") || strings.Contains(rest, "$("):
 		return ref, "", false, errors.New("is a template, not an image: fill it in first, for a chart with: helm template")
 	case IsID(rest):
