@@ -15,7 +15,7 @@ import (
 func (l *look) functions() map[string]any {
 	return map[string]any{
 		"t": l.text, "n": l.count, "code": l.code, "size": size, "number": number, "ago": l.ago, "stamp": stamp, "iso": iso, "short": short,
-		"percent": percent, "zero": time.Time.IsZero, "dict": dict, "join": strings.Join, "inc": func(i int) int { return i + 1 },
+		"percent": percent, "pulls": pulls, "zero": time.Time.IsZero, "dict": dict, "join": strings.Join, "inc": func(i int) int { return i + 1 },
 	}
 }
 
@@ -50,6 +50,14 @@ func (l *look) ago(t time.Time) string {
 // stamp returns a time for people, and iso one for attributes.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 func iso(t time.Time) string   { return t.UTC().Format(time.RFC3339) }
+
+// pulls returns how often an image was pulled on all of the days.
+func pulls(days []mirror.PullDay) (n int) {
+	for _, day := range days {
+		n += int(day.Pulls)
+	}
+	return n
+}
 
 // short returns the first digits of a digest.
 func short(d digest.Digest) string {

@@ -41,7 +41,11 @@ type console struct {
 	fakeExport func(*http.Request) io.Reader
 	api        http.Handler // the admin API
 	samples    []gc.Sample
+	changes    []admin.LoggedChange
 }
+
+// Changes implements [admin.ChangeLog].
+func (c *console) Changes() []admin.LoggedChange { return c.changes }
 
 // client returns a client of the admin API that may do everything.
 func (c *console) client() *admin.Client {
@@ -79,6 +83,7 @@ func open(t *testing.T) *console {
 	c.must(err)
 	handler := admin.New(c.mirror, admin.Options{
 		Version: "v1", Jobs: jobs.Jobs(), Calls: jobs.Calls(), Streams: jobs.Streams(), Storage: jobs.Storage, Tokens: tokens, Access: guard,
+		Changes: c,
 		Samples: func(context.Context) ([]gc.Sample, error) { return c.samples, nil },
 		Detail:  func(_ string, request json.RawMessage) json.RawMessage { return request },
 	})

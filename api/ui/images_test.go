@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -197,6 +198,11 @@ func TestImage(t *testing.T) {
 	c.get("image?ref=docker.io/library/alpine:3", "X-Forwarded-Proto", "https").shows(t, http.StatusOK, "podman pull example.com/library/alpine:3<")
 	c.get("image?ref=docker.io/library/alpine:3&raw=1").shows(t, http.StatusOK, "&#34;schemaVersion&#34;:2")
 	c.get("image?ref=docker.io/library/busybox:1").shows(t, http.StatusOK, "incomplete", "not stored")
+	for range 2 {
+		_, err := c.mirror.Manifest(mirror.WithClient(t.Context(), &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7)}), mirror.Ref{Repo: mirror.Repo{Host: mirror.DockerHub, Path: "library/alpine"}, Tag: "3"})
+		c.must(err)
+	}
+	c.get("image?ref=docker.io/library/alpine:3").shows(t, http.StatusOK, "<summary>2 pulls in 90 days</summary>", time.Now().UTC().Format(time.DateOnly)+": 2 pulls")
 	c.get("image?ref=docker.io/library/none:1").shows(t, http.StatusNotFound, "MANIFEST_UNKNOWN", "This image is not stored.")
 	c.get("image").shows(t, http.StatusBadRequest, "NAME_INVALID")
 }

@@ -17,6 +17,7 @@ type systemData struct {
 	Defects     []defectCount
 	Endpoints   []endpointRow
 	Jobs        []jobRow
+	Changes     []changeRow
 	Settings    string // YAML with the origin of each value in a comment; "" if the client may not read them
 }
 
@@ -72,6 +73,9 @@ func systemPage(r *request) (any, error) {
 		d.Endpoints = append(d.Endpoints, row)
 	}
 	if d.Jobs, err = listJobs(r, false); err != nil {
+		return nil, err
+	}
+	if d.Changes, err = listChanges(r); err != nil {
 		return nil, err
 	}
 	if r.user.Admin && r.opts.Settings != nil {
