@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -204,6 +205,23 @@ func (c *console) get(page string, headers ...string) answer {
 		r.Header.Set(headers[i], headers[i+1])
 	}
 	return c.do(r)
+}
+
+// eventuallyShows loads a page until it contains texts: numbers of images come from a survey, which is valid for some time.
+func (c *console) eventuallyShows(page string, texts ...string) {
+	c.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		a := c.get(page)
+		missing := slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(a.body, text) })
+		if a.StatusCode == http.StatusOK && !missing {
+			return
+		}
+		if time.Now().After(deadline) {
+			a.shows(c.t, http.StatusOK, texts...)
+			return
+		}
+	}
 }
 
 // post sends a form of a page of the console, as a browser does.
