@@ -36,7 +36,8 @@ func refuses(t *testing.T, env []string, why string, argv ...string) {
 	}
 }
 
-// TestDockerLogsInToPushAndNotToPull: as soon as there is a user, only that one pushes, and everybody goes on pulling.
+// TestDockerLogsInToPushAndNotToPull checks that as soon as there is a user, only that user and API tokens push, and everybody
+// goes on pulling.
 func TestDockerLogsInToPushAndNotToPull(t *testing.T) {
 	hub := startUpstream(t)
 	mirror := startMirror(t, mirrorOf(hub))
@@ -59,6 +60,16 @@ func TestDockerLogsInToPushAndNotToPull(t *testing.T) {
 	docker.do(t, "push", app)
 	docker.do(t, "logout", mirror.addr)
 	refuses(t, docker.env, "docker login", dockerClient(), "push", mirror.addr+"/team/before:1")
+
+	token := strings.TrimSpace(run(t, environment(t), mirrorBin, "token", "create", "ci", "--right", "pull", "--right", "push", "--repository", "team/**", "--quiet", "--data", mirror.data))
+	run(t, docker.env, "sh", "-c", fmt.Sprintf("echo '%s' | %s login --username ci --password-stdin %s", token, dockerClient(), mirror.addr))
+	docker.do(t, "tag", "airmirror-hello:1", mirror.addr+"/team/token:1")
+	docker.do(t, "push", mirror.addr+"/team/token:1")
+	docker.do(t, "tag", "airmirror-hello:1", mirror.addr+"/other/token:1")
+	refuses(t, docker.env, "denied", dockerClient(), "push", mirror.addr+"/other/token:1")
+	run(t, environment(t), mirrorBin, "token", "rm", "ci", "--data", mirror.data)
+	refuses(t, docker.env, "", dockerClient(), "push", mirror.addr+"/team/token:1")
+	docker.do(t, "logout", mirror.addr)
 
 	for _, image := range []string{app, "airmirror-hello:1"} {
 		docker.do(t, "image", "rm", image)
