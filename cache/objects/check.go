@@ -103,11 +103,12 @@ func (o *Objects) removeLost(ctx context.Context, d digest.Digest, row objectRow
 	return false, explain(o.moveToQuarantine(ctx, d, row, err.Error()), "quarantine", d)
 }
 
-// moveToQuarantine moves the row of an object, unless another object has replaced it.
+// moveToQuarantine moves the row of an object, unless the blob was stored again meanwhile. Content in a row has no key that would
+// tell.
 func (o *Objects) moveToQuarantine(ctx context.Context, d digest.Digest, row objectRow, reason string) error {
 	err := o.index.Update(ctx, backend.Locks{Exclusive: []string{lockedDigest(d)}}, func(tx backend.WriteTx) error {
 		now, found, err := getRow[objectRow](tx, tableObjects, d.String())
-		if err != nil || !found || now.Key != row.Key {
+		if err != nil || !found || now.Generation != row.Generation {
 			return err
 		}
 		before, _, err := getRow[quarantineRow](tx, tableQuarantine, d.String())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/cache/backend"
@@ -61,7 +62,7 @@ func (w *writer) commit(ctx context.Context, d digest.Digest) error {
 
 // name makes the complete content visible as blob d.
 func (w *writer) name(ctx context.Context, d digest.Digest, c content) error {
-	row := objectRow{content: c, Size: w.Size(), Written: time.Now().UTC()}
+	row := objectRow{content: c, Size: w.Size(), Written: time.Now().UTC(), Generation: uuid.NewString()}
 	var replaced objectRow
 	err := w.objects.index.Update(ctx, backend.Locks{Exclusive: []string{lockedDigest(d), lockedUpload(w.id)}}, func(tx backend.WriteTx) (err error) {
 		if err := w.checkGeneration(tx); err != nil {

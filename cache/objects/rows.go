@@ -32,6 +32,8 @@ type objectRow struct {
 	content
 	Size    int64     `json:"size"`
 	Written time.Time `json:"written"`
+	// Generation is another one for each time that the blob is stored.
+	Generation string `json:"generation"`
 }
 
 // content is where bytes are: in an object or in the row itself. Both are empty if there are no bytes.

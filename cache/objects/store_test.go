@@ -1,7 +1,9 @@
 package objects
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"airmirror/cache"
 	"airmirror/cache/backend"
@@ -28,7 +30,7 @@ func TestSharedStore(t *testing.T) {
 		stores := make([]mirror.Store, 2)
 		for i := range stores {
 			var err error
-			if stores[i], err = cache.New(openNode(t, bucket, index), sharedIndex{index}, cache.Options{}); err != nil {
+			if stores[i], err = cache.New(openNode(t, bucket, index), sharedIndex{index}, cache.Options{Clock: machineClock{}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -36,7 +38,14 @@ func TestSharedStore(t *testing.T) {
 	})
 }
 
-// sharedIndex stays open when one of its stores is closed.
+// sharedIndex is an index in this process that several stores use. It stays open when one of them is closed.
 type sharedIndex struct{ backend.Index }
 
-func (sharedIndex) Close() error { return nil }
+func (sharedIndex) Close() error                                  { return nil }
+func (sharedIndex) ServerTime(context.Context) (time.Time, error) { return time.Now(), nil }
+
+// machineClock implements [backend.Clock] with the clock of the machine.
+type machineClock struct{}
+
+func (machineClock) Now() time.Time                  { return time.Now() }
+func (machineClock) Uptime() (string, time.Duration) { return backend.BootID(), backend.Uptime() }

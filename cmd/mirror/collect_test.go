@@ -310,7 +310,7 @@ func TestBackupDuringPushesIsConsistent(t *testing.T) {
 			more = false
 		default:
 		}
-		if out, code := ask(t, dir, "backup", backup); code != 0 {
+		if out, code := ask(t, dir, "backup", "--overwrite", backup); code != 0 {
 			t.Fatalf("backup: exit code %d\n%s", code, out)
 		}
 	}

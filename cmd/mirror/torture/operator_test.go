@@ -36,7 +36,7 @@ func (w *workload) operator(ctx context.Context, rnd *rand.Rand) error {
 		file, value := w.bundles.choose(rnd)
 		return w.attempt(bundleName, value, func() error { return mirror("sync", "--allow-older", "--bundle", file) })
 	case 3:
-		return w.writeFile("backup.db", func(path string) error { return mirror("backup", path) })
+		return w.writeFile("backup.db", func(path string) error { return mirror("backup", "--overwrite", path) })
 	case 4:
 		return mirror("compact")
 	case 5:
