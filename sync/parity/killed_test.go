@@ -94,7 +94,7 @@ func TestKilledRepair(t *testing.T) {
 	data := content(6 << 20)
 	path := protect(t, data, 5)
 	beside, damaged := load(t, parity.Path(path)), bytes.Clone(data)
-	clear(damaged[77 : 300<<10])
+	clear(damaged[77 : 250<<10])
 	hurt := bytes.Clone(beside)
 	clear(hurt[:20<<10])
 	for seen := 0; seen < 20_000; seen = seen*20 + 1 {
