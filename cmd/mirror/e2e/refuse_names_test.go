@@ -54,7 +54,7 @@ func TestNamesThatAreNone(t *testing.T) {
 		{"in front of it", "admin", "GET //v2/alice/app/manifests/v1", nil, "", "404 NAME_UNKNOWN"},
 		{"by way of it", "admin", "GET /x/../v2/alice/app/manifests/v1", nil, "", "404 NAME_UNKNOWN"},
 		{"another version", "admin", "GET /v1/search", nil, "", "404 NAME_UNKNOWN"},
-		{"the admin's socket", "admin", "POST /api/v1/mode", nil, "", "404 NAME_UNKNOWN"},
+		{"a wrong method of the HTTP API", "admin", "POST /api/v1/mode", nil, "", "405 UNSUPPORTED"},
 		{"a profile", "admin", "GET /debug/pprof/", nil, "", "404 NAME_UNKNOWN"},
 		{"the index", "admin", "GET /index.db", nil, "", "404 NAME_UNKNOWN"},
 		{"a page with more behind it", "", "GET /healthz/../v2/alice/app/manifests/v1", nil, "", "404 NAME_UNKNOWN"},
