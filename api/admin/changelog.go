@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -34,6 +35,21 @@ type LoggedChange struct {
 
 	Result mirror.Code `json:"result"` // "OK", or the error code
 	Error  string      `json:"error,omitempty"`
+}
+
+// Target returns what was changed, for people: the repository with its tags or the beginning of the digest, or the request of a
+// command; "" if there is nothing to add to the action.
+func (c LoggedChange) Target() string {
+	switch {
+	case len(c.Tags) > 0:
+		return c.Repo + ":" + strings.Join(c.Tags, ", ")
+	case c.Digest != "":
+		encoded := c.Digest.Encoded()
+		return c.Repo + "@" + encoded[:min(len(encoded), 12)]
+	case c.Repo == "" && string(c.Detail) != "{}" && string(c.Detail) != "null":
+		return string(c.Detail)
+	}
+	return c.Repo
 }
 
 // ChangeLog keeps the latest changes. Package audit implements it.

@@ -8,6 +8,7 @@ import (
 	humanize "github.com/dustin/go-humanize"
 	"github.com/opencontainers/go-digest"
 
+	"airmirror/api/admin"
 	"airmirror/mirror"
 )
 
@@ -15,7 +16,7 @@ import (
 func (l *look) functions() map[string]any {
 	return map[string]any{
 		"t": l.text, "n": l.count, "code": l.code, "size": size, "number": number, "ago": l.ago, "stamp": stamp, "iso": iso, "short": short,
-		"percent": percent, "pulls": pulls, "zero": time.Time.IsZero, "dict": dict, "join": strings.Join, "inc": func(i int) int { return i + 1 },
+		"percent": percent, "pulls": pulls, "target": admin.LoggedChange.Target, "zero": time.Time.IsZero, "dict": dict, "join": strings.Join, "inc": func(i int) int { return i + 1 },
 	}
 }
 

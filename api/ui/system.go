@@ -17,7 +17,7 @@ type systemData struct {
 	Defects     []defectCount
 	Endpoints   []endpointRow
 	Jobs        []jobRow
-	Changes     []changeRow
+	Changes     []admin.LoggedChange
 	Settings    string // YAML with the origin of each value in a comment; "" if the client may not read them
 }
 

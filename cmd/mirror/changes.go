@@ -144,17 +144,8 @@ func changeCells(c admin.LoggedChange, when string) []string {
 
 // changedText says what a change changed, and why it failed.
 func changedText(c admin.LoggedChange) string {
-	what := c.Repo
-	switch {
-	case len(c.Tags) > 0:
-		what += ":" + strings.Join(c.Tags, ", ")
-	case c.Digest != "":
-		what += "@" + short(c.Digest)
-	case c.Repo == "" && string(c.Detail) != "{}" && string(c.Detail) != "null":
-		what = string(c.Detail)
-	}
 	if c.Error != "" {
-		what = strings.TrimSpace(what + " failed: " + c.Error)
+		return strings.TrimSpace(c.Target() + " failed: " + c.Error)
 	}
-	return what
+	return c.Target()
 }
