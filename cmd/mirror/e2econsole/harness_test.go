@@ -345,13 +345,14 @@ func (b *browser) waitFor(selector string) {
 	b.run(chromedp.WaitVisible(chromedp.CSS(selector)))
 }
 
-// login logs ada in by the form.
+// login logs ada in by the form, and waits for the page behind it: a page that is opened before would race with the form. It is
+// once for all tabs and ports of an address, as cookies are.
 func (b *browser) login(m *mirror) {
 	b.t.Helper()
 	b.open(m, "login")
 	b.run(chromedp.SendKeys(chromedp.CSS("#name"), m.name), chromedp.SendKeys(chromedp.CSS("#password"), m.password))
 	b.click("main form button")
-	b.waitFor(".who")
+	b.holds(`document.querySelector(".who") && !document.querySelector("#password")`)
 }
 
 // freeAddress returns an address of loopback that nobody listens on. Its port lies below those that the kernel gives to

@@ -75,7 +75,6 @@ func TestCutUploadContinues(t *testing.T) {
 			tab := newTab(t, b.ctx)
 			through := *m
 			through.address = link.address
-			tab.login(&through)
 			tab.open(&through, "transfer")
 			tab.upload(file)
 			<-link.reached
