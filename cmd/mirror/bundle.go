@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -27,6 +26,7 @@ func newBundleCommand() *cobra.Command {
 func newBundleRepairCommand() *cobra.Command {
 	var o output
 	var to string
+	var overwrite bool
 	cmd := &cobra.Command{
 		Use:   "repair FILE|FOLDER",
 		Short: "Rebuild what is lost or damaged from parity",
@@ -50,7 +50,7 @@ missing or damaged.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := protectedAt(args[0])
 			if err == nil {
-				err = checkOutput(b, to)
+				err = checkOutput(b, to, overwrite)
 			}
 			if err != nil {
 				return &exitError{exitUsage, err}
@@ -67,22 +67,23 @@ missing or damaged.`,
 		},
 	}
 	cmd.Flags().StringVar(&to, "output", "", "write a repaired bundle in one file to this `file`, and change nothing else")
+	addOverwriteFlag(cmd.Flags(), &overwrite, "the file of --output if it exists")
 	o.flags(cmd.Flags())
 	return cmd
 }
 
 // checkOutput refuses an output that would replace a file, or that the bundle cannot have.
-func checkOutput(b protected, output string) error {
+func checkOutput(b protected, output string, overwrite bool) error {
+	if output == "" && overwrite {
+		return errors.New("--overwrite only applies to --output: without it, the repaired file replaces the damaged one")
+	}
 	if output == "" {
 		return nil
 	}
 	if !b.single {
 		return fmt.Errorf("--output only applies to a bundle in one file with parity: copy the volumes of %s to a folder that can be written to, and repair them there", b.path)
 	}
-	if _, err := os.Lstat(output); err == nil {
-		return fmt.Errorf("%s already exists: move it away or choose another name", output)
-	}
-	return nil
+	return checkNew(output, 0, overwrite)
 }
 
 // bundleError returns the error of checking or repairing a bundle with its exit code.
