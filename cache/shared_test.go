@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"airmirror/cache"
 	"airmirror/cache/backend"
 	"airmirror/cache/cachetest"
+	"airmirror/cache/lease"
 	"airmirror/mirror"
 )
 
@@ -117,5 +119,51 @@ func TestSweepsKeepTheGracePeriod(t *testing.T) {
 			t.Errorf("stored: %t after %v, want %t", stored, clock.passed, kept)
 		}
 		clock.passed += 61 * time.Minute
+	}
+}
+
+// TestLeasesOfAStore checks that what a node writes is refused after it has lost the lease that the work is for.
+func TestLeasesOfAStore(t *testing.T) {
+	index := openShared(t, 2)
+	blobs := cachetest.IndexedBlobs(index, "objects")
+	a, b := newStore(t, blobs, index, cache.Options{}), newStore(t, blobs, index, cache.Options{})
+	defer closeStore(t, a)
+	defer closeStore(t, b)
+	write := func(ctx context.Context, s *cache.Store) error {
+		return s.SetState(ctx, "kind", map[string][]byte{"key": []byte("value")})
+	}
+	var old context.Context
+	err := a.Leases("node-a").Run(t.Context(), "work", func(ctx context.Context) error {
+		old = context.WithoutCancel(ctx)
+		err := b.Leases("node-b").Run(t.Context(), "work", func(context.Context) error { return nil })
+		var taken *mirror.LeaseTakenError
+		if !errors.As(err, &taken) || taken.Node != "node-a" {
+			t.Errorf("the other node got %v", err)
+		}
+		return write(ctx, a)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = b.Leases("node-b").Run(t.Context(), "work", func(ctx context.Context) error {
+		if err := write(old, a); !errors.Is(err, lease.ErrLost) {
+			t.Errorf("the node that had the lease before got %v", err)
+		}
+		return write(ctx, b)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStoreOfOneProcessHasNoLeases checks that a folder costs nothing for several nodes.
+func TestStoreOfOneProcessHasNoLeases(t *testing.T) {
+	s, err := cache.Open(cache.Config{Folder: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeStore(t, s)
+	if leases := s.Leases("node"); leases != nil {
+		t.Errorf("got %v", leases)
 	}
 }

@@ -17,7 +17,7 @@
 //
 // If the index is a [backend.Shared], other nodes write to it. Then a tag, and whether a manifest is stored, is read from the
 // index each time; only the bytes of manifests are in memory. An answer that content is stored depends on a last use that is
-// in the index, see [Store.recordUse].
+// in the index, see [Store.recordUse]. Work that one node at a time should do has a lease, see [Store.Leases].
 //
 // # Garbage collection
 //
@@ -42,6 +42,7 @@ import (
 	"go.uber.org/zap"
 
 	"airmirror/cache/backend"
+	"airmirror/cache/lease"
 	"airmirror/cache/packed"
 	"airmirror/mirror"
 )
@@ -88,6 +89,7 @@ type Store struct {
 	blobs   backend.Blobs
 	index   backend.Index
 	shared  bool            // other nodes use the index, too
+	server  backend.Shared  // has the index that is shared; otherwise nil
 	named   backend.Indexed // if the index has the names of blobs; otherwise nil
 	options Options
 	clock   *clock
@@ -116,8 +118,11 @@ var _ mirror.Store = (*Store)(nil)
 // older one.
 func New(blobs backend.Blobs, below backend.Index, options Options) (*Store, error) {
 	options = options.withDefaults()
-	index := packed.New(below, keyLayouts)
 	server, shared := below.(backend.Shared)
+	if shared {
+		below = lease.Fence(below)
+	}
+	index := packed.New(below, keyLayouts)
 	clock, err := openAnyClock(context.Background(), index, server, options)
 	if err != nil {
 		return nil, fmt.Errorf("open store: read its clock: %w", err)
@@ -132,6 +137,7 @@ func New(blobs backend.Blobs, below backend.Index, options Options) (*Store, err
 		blobs:          blobs,
 		index:          index,
 		shared:         shared,
+		server:         server,
 		options:        options,
 		clock:          clock,
 		manifests:      newRecordCache[content](manifestCacheBytes, manifestCost),
@@ -164,3 +170,12 @@ func explain(err error, format string, args ...any) error {
 
 // Now implements [mirror.CollectStore].
 func (s *Store) Now() time.Time { return s.clock.now() }
+
+// Leases returns the leases of the nodes that use the store, for this node, or nil if no other process can use the store. The
+// name of the node is for messages.
+func (s *Store) Leases(node string) mirror.Leases {
+	if !s.shared {
+		return nil
+	}
+	return lease.New(s.index, s.server, node)
+}

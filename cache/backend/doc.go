@@ -27,6 +27,7 @@
 //     still there.
 //   - All times are those of the server. No clock of a node matters.
 //
-// Still missing are the protection of content by [airmirror/cache.Store.Protect], which only the same node sees, and leases for
-// what one node at a time should do.
+// What one node at a time should do has a lease, see [airmirror/cache/lease].
+//
+// Still missing is the protection of content by [airmirror/cache.Store.Protect], which only the same node sees.
 package backend
