@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"airmirror/cache/backend"
 	"airmirror/mirror"
@@ -90,6 +91,9 @@ func (m *summarizer) read(tx backend.ReadTx, ref mirror.Ref, sum *mirror.Summary
 	if err != nil {
 		return err
 	}
+	if sum.Attached, err = attached(tx, c); err != nil {
+		return err
+	}
 	if sum.LastUsed = m.recency.pendingUse(c); sum.LastUsed.IsZero() {
 		sum.LastUsed = used
 	}
@@ -103,6 +107,32 @@ func (m *summarizer) read(tx backend.ReadTx, ref mirror.Ref, sum *mirror.Summary
 		}
 	}
 	return err
+}
+
+// maxAttached is how many referrers of an image are read to find out their kinds.
+const maxAttached = 50
+
+// attached returns the kinds of what refers to a manifest: by its subject, or by a tag of its repository.
+func attached(tx backend.ReadTx, c content) (kinds mirror.Attached, err error) {
+	n := 0
+	for k, value := range tx.Scan(tableReferrers, prefix(c.repo.String(), c.digest.String()), "") {
+		referrer, err := decodeRecord[v1.Descriptor](tableReferrers, k, value)
+		if err != nil {
+			return kinds, err
+		}
+		if kinds.Add(mirror.ReferrerKindOf(referrer.ArtifactType)); n == maxAttached {
+			break
+		}
+		n++
+	}
+	begin := key(c.repo.String(), mirror.SubjectTag(c.digest)+".")
+	for k := range tx.Scan(tableTags, begin, "") {
+		if kinds.Add(mirror.ReferrerKindOf(k[len(begin)-1:])); n == maxAttached {
+			break
+		}
+		n++
+	}
+	return kinds, nil
 }
 
 // readBlobs reads what the index says about the files of an image. It reports false if one of its blobs may be a

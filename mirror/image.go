@@ -24,7 +24,8 @@ type Image struct {
 	LastUsed time.Time     `json:"lastUsed,omitzero"`
 	Pulls    int64         `json:"pulls,omitempty"`  // by clients in the last 90 days
 	Pinned   bool          `json:"pinned,omitempty"` // by its tag or digest; see [Pin]
-	Error    string        `json:"error,omitempty"`  // why nothing else is known of the image, if its records cannot be read
+	Attached
+	Error string `json:"error,omitempty"` // why nothing else is known of the image, if its records cannot be read
 }
 
 // PullDay is how often clients pulled an image on a day.
@@ -58,6 +59,7 @@ type Summary struct {
 	Digest   digest.Digest
 	Origin   Origin // of the manifest
 	LastUsed time.Time
+	Attached // the referrers of Digest itself
 	// Measured says that the image consists of its manifest, which is intact, and of blobs that it needs, and names nothing
 	// else. Size, Missing, Complete, Platform and Config are set only then. Otherwise, its manifest says what belongs to it.
 	Measured bool

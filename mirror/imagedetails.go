@@ -30,6 +30,8 @@ type ImageDetails struct {
 	// says that there are others.
 	Referrers     []Referrer `json:"referrers"`
 	MoreReferrers bool       `json:"moreReferrers,omitempty"`
+	// Attached has the kinds of those that are stored. An attestation that is an entry of the index need not be.
+	Attached
 	// Manifest is the text of the manifest, if that was asked for.
 	Manifest string `json:"manifest,omitempty"`
 	// Error is why the manifest cannot be shown further; it is stored all the same.
@@ -98,17 +100,6 @@ type ImageLayer struct {
 
 // MaxShared is the greatest number that [ImageLayer.Shared] counts to.
 const MaxShared = 1000
-
-// ReferrerKind says what a referrer is, as far as its type tells.
-type ReferrerKind string
-
-// The kinds of referrers.
-const (
-	SignatureReferrer   ReferrerKind = "signature"
-	AttestationReferrer ReferrerKind = "attestation"
-	SBOMReferrer        ReferrerKind = "sbom"
-	OtherReferrer       ReferrerKind = "other"
-)
 
 // Referrer is a stored manifest that refers to another one, by its subject or by the tag of cosign.
 type Referrer struct {

@@ -72,6 +72,8 @@ type ImageFilter struct {
 	Platforms  Platforms // any of these; none selects all
 	Incomplete bool      // only images that are not complete
 	Pinned     bool      // only images that are pinned
+	// Has and Lacks select images with and without a referrer of a kind that [Attached] knows. "" selects all.
+	Has, Lacks ReferrerKind
 	// UnusedSince selects images that were not used since then. An image that was never used counts from when it was
 	// stored. Zero selects all.
 	UnusedSince time.Time
@@ -83,6 +85,8 @@ func (f *ImageFilter) Accepts(i Image) bool {
 	case len(f.Origins) > 0 && !slices.Contains(f.Origins, i.Origin),
 		f.Incomplete && i.Complete,
 		f.Pinned && !i.Pinned,
+		f.Has != "" && !i.Attached.Has(f.Has),
+		f.Lacks != "" && i.Attached.Has(f.Lacks),
 		!f.UnusedSince.IsZero() && !lastUse(i).Before(f.UnusedSince):
 		return false
 	}
@@ -107,7 +111,7 @@ func lastUse(i Image) time.Time {
 
 // IsZero reports whether the filter selects all images.
 func (f *ImageFilter) IsZero() bool {
-	return len(f.Origins) == 0 && len(f.Platforms) == 0 && !f.Incomplete && !f.Pinned && f.UnusedSince.IsZero()
+	return len(f.Origins) == 0 && len(f.Platforms) == 0 && !f.Incomplete && !f.Pinned && f.Has == "" && f.Lacks == "" && f.UnusedSince.IsZero()
 }
 
 // ImageQuery asks for a page of the stored images.

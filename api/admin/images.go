@@ -27,6 +27,8 @@ type Query struct {
 	Origins, Platforms []string
 	// Incomplete selects images that are not complete, and Pinned those that are pinned.
 	Incomplete, Pinned bool
+	// Has and Lacks select images with and without a referrer of a kind that [mirror.Attached] knows; "" selects all.
+	Has, Lacks mirror.ReferrerKind
 	// UnusedSince selects images that were not used or stored since then; zero selects all.
 	UnusedSince time.Time
 }
@@ -61,6 +63,12 @@ func (q Query) values() url.Values {
 	}
 	if q.Pinned {
 		v.Set("pinned", "1")
+	}
+	if q.Has != "" {
+		v.Set("has", string(q.Has))
+	}
+	if q.Lacks != "" {
+		v.Set("lacks", string(q.Lacks))
 	}
 	if !q.UnusedSince.IsZero() {
 		v.Set("unused-since", q.UnusedSince.UTC().Format(time.RFC3339))
@@ -111,6 +119,13 @@ func (h *Handler) selection(ctx context.Context, query url.Values) (match mirror
 	}
 	if filter.Platforms, err = mirror.ParsePlatforms(query["platform"]); err != nil {
 		return match, filter, err
+	}
+	for key, kind := range map[string]*mirror.ReferrerKind{"has": &filter.Has, "lacks": &filter.Lacks} {
+		if text := query.Get(key); text != "" {
+			if *kind, err = mirror.ParseAttachedKind(text); err != nil {
+				return match, filter, err
+			}
+		}
 	}
 	if text := query.Get("unused-since"); text != "" {
 		if filter.UnusedSince, err = time.Parse(time.RFC3339, text); err != nil {

@@ -147,14 +147,14 @@ func (c *console) must(err error) {
 }
 
 // push stores an image with one layer, which is missing unless complete is set.
-func (c *console) push(path, tag string, complete bool) {
+func (c *console) push(path, tag string, complete bool) digest.Digest {
 	c.t.Helper()
 	config, layer := `{"os":"linux","architecture":"amd64"}`, "layer of "+path+":"+tag
 	stored := []string{config}
 	if complete {
 		stored = append(stored, layer)
 	}
-	c.storeManifest(path, tag, v1.MediaTypeImageConfig, config, v1.MediaTypeImageLayer, layer, stored)
+	return c.storeManifest(path, tag, v1.MediaTypeImageConfig, config, v1.MediaTypeImageLayer, layer, stored)
 }
 
 // pushTyped stores an artifact with a config and a layer of these types.
@@ -163,7 +163,7 @@ func (c *console) pushTyped(path, tag, configType, layerType string) {
 	c.storeManifest(path, tag, configType, "{}", layerType, "layer", []string{"{}", "layer"})
 }
 
-func (c *console) storeManifest(path, tag, configType, config, layerType, layer string, blobs []string) {
+func (c *console) storeManifest(path, tag, configType, config, layerType, layer string, blobs []string) digest.Digest {
 	c.t.Helper()
 	ctx, repo := c.t.Context(), mirror.Repo{Host: mirror.DockerHub, Path: path}
 	for _, content := range blobs {
@@ -182,6 +182,7 @@ func (c *console) storeManifest(path, tag, configType, config, layerType, layer 
 	c.must(c.store.PutManifest(ctx, repo, mirror.Manifest{
 		MediaType: v1.MediaTypeImageManifest, Digest: digest.FromBytes(body), Bytes: body, Origin: mirror.Mirrored,
 	}, tag))
+	return digest.FromBytes(body)
 }
 
 // answer is the answer to a request.

@@ -29,7 +29,7 @@ const maxBefore = 20
 
 // The values of a filter; the first is the default.
 var (
-	imageStates  = []string{"", "incomplete", "pinned"}
+	imageStates  = []string{"", "incomplete", "pinned", "signed", "unsigned", "sbom"}
 	imageOrigins = []string{"", string(mirror.Pushed), string(mirror.Mirrored), string(mirror.Imported)}
 	imageSorts   = []string{"name", "size", "used", "unused", "updated"}
 )
@@ -98,6 +98,14 @@ func (f imageFilter) query() admin.PageQuery {
 		q.Sort, q.Reverse = mirror.SortByUse, true
 	}
 	q.Match, q.Incomplete, q.Pinned = f.patterns(), f.State == "incomplete", f.State == "pinned"
+	switch f.State {
+	case "signed":
+		q.Has = mirror.SignatureReferrer
+	case "unsigned":
+		q.Lacks = mirror.SignatureReferrer
+	case "sbom":
+		q.Has = mirror.SBOMReferrer
+	}
 	if f.Platform != "" {
 		q.Platforms = []string{f.Platform}
 	}
@@ -139,6 +147,7 @@ type imageRow struct {
 	Origin                   mirror.Origin
 	Updated, LastUsed        time.Time
 	Pinned, Complete         bool
+	Attached                 mirror.Attached
 	Error                    string
 }
 
@@ -225,6 +234,7 @@ func (row *imageRow) add(image admin.Image) {
 	row.Size = mirror.AddSizes(row.Size, max(0, image.Size-image.Missing))
 	row.Complete = row.Complete && image.Complete
 	row.Pinned = row.Pinned || image.Pinned
+	row.Attached = row.Attached.Or(image.Attached)
 	row.Error = cmp.Or(row.Error, image.Error)
 	if image.LastUsed.After(row.LastUsed) {
 		row.LastUsed = image.LastUsed

@@ -67,6 +67,30 @@ func TestImageList(t *testing.T) {
 	}
 }
 
+// TestAttachedSignatures checks that a list and a page say that a signature or an SBOM is stored, and never that one is valid.
+func TestAttachedSignatures(t *testing.T) {
+	c := open(t)
+	signed := c.push("team/signed", "1", true)
+	c.push("team/plain", "1", true)
+	c.pushTyped("team/signed", mirror.SubjectTag(signed)+".sig", "application/vnd.oci.image.config.v1+json", "application/vnd.dev.cosign.simplesigning.v1+json")
+	c.eventuallyShows("images?q=signed:1", "team/signed:1", "signature stored")
+	c.eventuallyShows("images?state=signed", "team/signed:1")
+	for query, want := range map[string][2]string{
+		"images?state=signed":               {"team/signed:1<", "team/plain:1<"},
+		"images?state=unsigned":             {"team/plain:1<", "team/signed:1<"},
+		"images?state=sbom":                 {"No stored image matches.", "team/signed:1<"},
+		"images?q=plain":                    {"team/plain:1<", "signature stored"},
+		"image?ref=docker.io/team/signed:1": {"signature stored", "SBOM</span>"},
+		"image?ref=docker.io/team/plain:1":  {"team/plain:1", "signature stored"},
+	} {
+		a := c.get(query)
+		a.shows(t, http.StatusOK, want[0])
+		if strings.Contains(a.body, want[1]) || strings.Contains(a.body, "signature verified") {
+			t.Errorf("%s has %s:\n%s", query, want[1], a.body)
+		}
+	}
+}
+
 // TestImageListContinues follows the links from page to page: each image is listed once. The other links lead back.
 func TestImageListContinues(t *testing.T) {
 	c := open(t)

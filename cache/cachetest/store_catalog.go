@@ -14,6 +14,7 @@ import (
 
 var storeCatalogTests = []storeCase{
 	{"Summaries", testSummaries},
+	{"Attached", testAttached},
 	{"Users", func(s *storeTest) {
 		shared := image{config: "config", layers: []string{"layer"}}
 		man := s.pushImage(repoA, mirror.Pushed, shared, "a")

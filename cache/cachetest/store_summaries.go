@@ -68,3 +68,29 @@ func testSummaries(s *storeTest) {
 		}
 	}
 }
+
+// testAttached checks that summaries have the kinds of referrers that are stored: by subject, or by the tag of a signing tool.
+func testAttached(s *storeTest) {
+	signed := s.pushImage(repoA, mirror.Pushed, image{config: "signed"}, "signed")
+	plain := s.pushImage(repoA, mirror.Pushed, image{config: "plain"}, "plain")
+	elsewhere := s.pushImage(repoB, mirror.Pushed, image{config: "signed"}, "signed")
+	check := func(what string, want mirror.Attached) {
+		s.t.Helper()
+		got, err := s.Summaries(s.ctx, []mirror.Ref{{Repo: repoA, Tag: "signed"}, {Repo: repoA, Digest: signed.Digest}, {Repo: repoA, Digest: plain.Digest}, {Repo: repoB, Digest: elsewhere.Digest}})
+		s.must(err)
+		if got[0].Attached != want || got[1].Attached != want || got[2].Attached != (mirror.Attached{}) || got[3].Attached != (mirror.Attached{}) {
+			s.t.Errorf("%s: %+v", what, got)
+		}
+	}
+	check("no referrer", mirror.Attached{})
+	other := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"other"}, subject: signed.Digest, artifactType: "application/vnd.example"})
+	check("another referrer", mirror.Attached{})
+	signature := s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"sig"}, subject: signed.Digest, artifactType: "application/vnd.dev.cosign.artifact.sig.v1+json"})
+	check("a signature by subject", mirror.Attached{Signed: true})
+	s.pushImage(repoA, mirror.Pushed, image{config: "{}", layers: []string{"sbom"}}, mirror.SubjectTag(signed.Digest)+".sbom", mirror.SubjectTag(signed.Digest)+".att")
+	check("an SBOM and an attestation by tag", mirror.Attached{Signed: true, Attested: true, SBOM: true})
+	s.must(s.DeleteManifest(s.ctx, repoA, signature.Digest))
+	s.must(s.DeleteManifest(s.ctx, repoA, other.Digest))
+	s.must(s.DeleteTag(s.ctx, repoA, mirror.SubjectTag(signed.Digest)+".sbom"))
+	check("after they were deleted", mirror.Attached{Attested: true})
+}

@@ -97,7 +97,7 @@ func (l imageLister) pinned(repo mirror.Repo, tag string, digests ...digest.Dige
 
 // ofName returns the images of a name: one for each platform of an index.
 func (l imageLister) ofName(ctx context.Context, name imageName, sum mirror.Summary) ([]mirror.Image, error) {
-	image := mirror.Image{Repo: name.Repo.String(), Tag: name.Tag, Root: name.Digest, Digest: sum.Digest, Origin: sum.Origin, Updated: name.added}
+	image := mirror.Image{Repo: name.Repo.String(), Tag: name.Tag, Root: name.Digest, Digest: sum.Digest, Origin: sum.Origin, Updated: name.added, Attached: sum.Attached}
 	if name.Tag != "" {
 		image.Origin, image.Updated = sum.Tag.Origin, sum.Tag.Updated
 	}
@@ -147,7 +147,7 @@ func (l imageLister) ofManifest(ctx context.Context, repo mirror.Repo, man mirro
 	var images []mirror.Image
 	leftOut, passed := false, false // an entry was never stored, or is not selected
 	for _, desc := range refs.Manifests {
-		if desc.Platform != nil && desc.Platform.OS == "unknown" { // an attestation of a build
+		if isAttestation(desc) {
 			continue
 		}
 		child := image

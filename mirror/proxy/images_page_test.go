@@ -73,11 +73,14 @@ func (p *place) pages(q mirror.ImageQuery) (images []mirror.Image) {
 // TestImagePagesAreTheList checks for each order and page size that the pages have what a complete list has.
 func TestImagePagesAreTheList(t *testing.T) {
 	p, _ := library(t)
+	p.push(app, "{}")
+	p.tag(mirror.SubjectTag(p.tag("signed")) + ".sig")
 	linux, err := mirror.ParsePlatforms([]string{"linux/arm64"})
 	p.must(err)
 	filters := map[string]mirror.ImageFilter{
 		"all": {}, "arm64": {Platforms: linux}, "pushed": {Origins: []mirror.Origin{mirror.Pushed}},
 		"mirrored": {Origins: []mirror.Origin{mirror.Mirrored}}, "incomplete": {Incomplete: true}, "pinned": {Pinned: true}, "unused": {UnusedSince: time.Now().Add(time.Hour)},
+		"signed": {Has: mirror.SignatureReferrer}, "unsigned": {Lacks: mirror.SignatureReferrer}, "sbom": {Has: mirror.SBOMReferrer},
 	}
 	matches := map[string]mirror.ImageMatch{
 		"every name": {},

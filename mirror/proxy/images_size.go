@@ -12,6 +12,9 @@ import (
 // measure sets the sizes and the use of an image by its digest. It reports whether the manifest is or was stored.
 func (i *images) measure(ctx context.Context, repo mirror.Repo, image *mirror.Image) (known bool, err error) {
 	sums, err := i.store.Summaries(ctx, []mirror.Ref{{Repo: repo, Digest: image.Digest}})
+	if err == nil {
+		image.Attached = image.Attached.Or(sums[0].Attached)
+	}
 	if err == nil && sums[0].Measured {
 		setSummary(image, sums[0])
 		return true, nil

@@ -73,6 +73,7 @@ type imageRow struct {
 	root          bool
 	complete      bool
 	pinned        bool
+	attached      mirror.Attached
 }
 
 var rowOrigins = [...]mirror.Origin{"", mirror.Pushed, mirror.Mirrored, mirror.Imported}
@@ -288,7 +289,7 @@ func (s *surveyedImages) add(image mirror.Image, platforms map[string]string) {
 	}
 	row := imageRow{
 		name: image.Tag, platform: platforms[image.Platform], size: image.Size, used: nanosOf(image.LastUsed), updated: nanosOf(image.Updated),
-		repo: int32(len(s.repos) - 1), complete: image.Complete, pinned: image.Pinned, root: image.Root != "",
+		repo: int32(len(s.repos) - 1), complete: image.Complete, pinned: image.Pinned, root: image.Root != "", attached: image.Attached,
 	}
 	if row.root {
 		row.name = image.Root.String()
@@ -324,7 +325,7 @@ func timeOf(nanos int64) time.Time {
 func (s *surveyedImages) image(row *imageRow) mirror.Image {
 	return mirror.Image{
 		Repo: s.repos[row.repo], Platform: row.platform, Origin: rowOrigins[row.origin], Size: row.size,
-		Complete: row.complete, Pinned: row.pinned, Updated: timeOf(row.updated), LastUsed: timeOf(row.used),
+		Complete: row.complete, Pinned: row.pinned, Attached: row.attached, Updated: timeOf(row.updated), LastUsed: timeOf(row.used),
 	}
 }
 

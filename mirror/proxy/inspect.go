@@ -222,8 +222,9 @@ func (in *inspection) readReferrers(ctx context.Context) error {
 		}
 		in.details.MoreReferrers = in.details.MoreReferrers || more
 		for _, desc := range list {
+			in.details.Attached.Add(mirror.ReferrerKindOf(desc.ArtifactType))
 			in.addReferrer(mirror.Referrer{
-				Kind: kindOfReferrer(desc.ArtifactType), Digest: desc.Digest, Subject: subject, MediaType: clip(desc.MediaType),
+				Kind: mirror.ReferrerKindOf(desc.ArtifactType), Digest: desc.Digest, Subject: subject, MediaType: clip(desc.MediaType),
 				ArtifactType: clip(desc.ArtifactType), Size: desc.Size,
 			})
 		}
@@ -256,7 +257,8 @@ func (in *inspection) readTagged(ctx context.Context, subject digest.Digest) err
 			break
 		}
 		if tag, err := in.store.Tag(ctx, in.repo, name); err == nil {
-			in.addReferrer(mirror.Referrer{Kind: kindOfReferrer(name[len(prefix):]), Digest: tag.Digest, Subject: subject, Tag: name})
+			in.details.Attached.Add(mirror.ReferrerKindOf(name[len(prefix):]))
+			in.addReferrer(mirror.Referrer{Kind: mirror.ReferrerKindOf(name[len(prefix):]), Digest: tag.Digest, Subject: subject, Tag: name})
 		}
 	}
 	return nil
@@ -269,24 +271,4 @@ func (in *inspection) addReferrer(r mirror.Referrer) {
 		return
 	}
 	in.details.Referrers = append(in.details.Referrers, r)
-}
-
-// kindOfReferrer returns what an artifact type, or the end of a tag of cosign, stands for.
-func kindOfReferrer(artifactType string) mirror.ReferrerKind {
-	text := strings.ToLower(artifactType)
-	for _, k := range []struct {
-		kind  mirror.ReferrerKind
-		words []string
-	}{
-		{mirror.SBOMReferrer, []string{"sbom", "spdx", "cyclonedx", "syft"}},
-		{mirror.AttestationReferrer, []string{".att", "attestation", "in-toto", "intoto", "dsse", "provenance", "slsa"}},
-		{mirror.SignatureReferrer, []string{".sig", "signature", "notary", "cosign", "sigstore"}},
-	} {
-		for _, word := range k.words {
-			if strings.Contains(text, word) {
-				return k.kind
-			}
-		}
-	}
-	return mirror.OtherReferrer
 }

@@ -96,6 +96,15 @@ func TestInspectAnIndex(t *testing.T) {
 	if kinds[signed.Digest] != mirror.SignatureReferrer || kinds[attestation.Digest] != mirror.AttestationReferrer || kinds[sbom] != mirror.SBOMReferrer {
 		t.Errorf("referrers %+v", got.Referrers)
 	}
+	for image, err := range p.Images(t.Context(), mirror.ImageMatch{}) {
+		p.must(err)
+		switch want := (mirror.Attached{Signed: true, SBOM: true}); {
+		case image.Tag == "v1" && image.Digest == amd.Digest && image.Attached != want:
+			t.Errorf("the list has %+v, want %+v", image, want)
+		case image.Tag != "v1" && image.Attached != (mirror.Attached{}):
+			t.Errorf("the list has %+v", image)
+		}
+	}
 	child, err := p.Inspect(t.Context(), byDigest(amd.Digest), false)
 	p.must(err)
 	if len(child.UsedBy.Indexes) != 1 || child.UsedBy.Indexes[0] != index.Digest {
