@@ -10,6 +10,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -38,6 +39,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("ADDR", addr)
+			env.Setenv("GORACE", os.Getenv("GORACE")) // make test keeps the commands from sleeping at their end
 			origin := httptest.NewServer(gcr.New(gcr.Logger(log.New(io.Discard, "", 0))))
 			env.Defer(origin.Close)
 			env.Setenv("ORIGIN", strings.TrimPrefix(origin.URL, "http://"))
