@@ -43,6 +43,8 @@ const (
 	diskBackoff = 15 * time.Minute
 	// sizeInterval is [Schedule.Interval] for a [Policy.MaxSize] without a schedule.
 	sizeInterval = Age(time.Hour)
+	// leaseName is the lease of the node that collects.
+	leaseName = "collector"
 	// stateKind is the kind of the stored state: the last results, by cause.
 	stateKind = "collection"
 )
@@ -60,6 +62,9 @@ type Collector struct {
 	onEnd   func(Result, error)
 	log     *zap.Logger
 	started time.Time
+	leases  mirror.Leases
+	shared  bool // other nodes collect in the same store
+	now     func() time.Time
 
 	mu       sync.Mutex
 	schedule Schedule
@@ -79,6 +84,8 @@ type CollectorOptions struct {
 	Disk func() (total, free int64, err error)
 	// OnCollected is called after each run with its result and error; nil ignores them.
 	OnCollected func(Result, error)
+	// Leases are those of a store that several nodes use: one of them at a time collects. Nil means that there is one.
+	Leases mirror.Leases
 	// Log receives the results of runs; nil logs nothing.
 	Log *zap.Logger
 }
@@ -86,21 +93,32 @@ type CollectorOptions struct {
 // NewCollector returns a collector that collects only on request until [Collector.Serve] is called. It loads the
 // results of earlier runs from the store.
 func NewCollector(ctx context.Context, store Store, sources Sources, opts CollectorOptions) (*Collector, error) {
-	c := &Collector{store: store, sources: sources, disk: opts.Disk, onEnd: opts.OnCollected, log: opts.Log, started: time.Now(), last: make(map[Cause]Result),
-		changed: make(chan struct{})}
+	c := &Collector{store: store, sources: sources, disk: opts.Disk, onEnd: opts.OnCollected, log: opts.Log, last: make(map[Cause]Result),
+		changed: make(chan struct{}), leases: mirror.Alone{}, now: time.Now}
 	if c.log == nil {
 		c.log = zap.NewNop()
 	}
+	if opts.Leases != nil {
+		c.leases, c.shared, c.now = opts.Leases, true, store.Now
+	}
+	c.started = c.now()
 	if err := c.Configure(opts.Schedule); err != nil {
 		return nil, err
 	}
-	stored, err := store.State(ctx, stateKind)
+	return c, c.loadResults(ctx)
+}
+
+// loadResults reads the results of earlier runs, and of other nodes.
+func (c *Collector) loadResults(ctx context.Context) error {
+	stored, err := c.store.State(ctx, stateKind)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for cause, data := range stored {
 		if r, err := decodeResult(data); err == nil {
 			c.last[Cause(cause)] = r
 		}
 	}
-	return c, err
+	return err
 }
 
 // Configure changes the schedule. A current run is not affected.
@@ -172,25 +190,51 @@ func (c *Collector) withDisk(opts Options) Options {
 	return opts
 }
 
-// run runs a collection unless one is running, and stores its result.
-func (c *Collector) run(ctx context.Context, cause Cause, opts Options, report func(Candidate)) (Result, error) {
+// run runs a collection unless one is running, on this node or another one, and stores its result.
+func (c *Collector) run(ctx context.Context, cause Cause, opts Options, report func(Candidate)) (result Result, err error) {
 	c.mu.Lock()
 	if began := c.began; !began.IsZero() {
 		c.mu.Unlock()
 		return Result{}, mirror.Errorf(mirror.CodeUnavailable, "a collection has been running since %s: wait for it to end", began.Format(time.RFC3339))
 	}
-	c.began = time.Now().UTC()
+	c.began = c.now().UTC()
+	seen := c.last[cause].Began
 	c.mu.Unlock()
 
-	result, err := Run(ctx, c.store, c.sources, opts, report)
-	result.Cause = cause
+	ran := false
+	err = c.leases.Run(ctx, leaseName, func(ctx context.Context) error {
+		if cause != ByCommand && c.ranElsewhere(ctx, cause, seen) {
+			return nil
+		}
+		var err error
+		ran = true
+		result, err = c.runLeased(ctx, cause, opts, report)
+		c.record(context.WithoutCancel(ctx), result, err)
+		return err
+	})
 	c.mu.Lock()
-	c.began, c.last[cause] = time.Time{}, result
+	c.began = time.Time{}
 	c.mu.Unlock()
-	c.record(context.WithoutCancel(ctx), result, err)
-	if c.onEnd != nil {
+	switch {
+	case !ran:
+		return Result{}, c.notRun(cause, err)
+	case c.onEnd != nil:
 		c.onEnd(result, err)
 	}
+	return result, err
+}
+
+// runLeased runs a collection while no other node does.
+func (c *Collector) runLeased(ctx context.Context, cause Cause, opts Options, report func(Candidate)) (Result, error) {
+	began := c.now().UTC()
+	result, err := Run(ctx, c.store, c.sources, opts, report)
+	result.Cause = cause
+	if c.shared {
+		result.Began = began // by the clock that all nodes have
+	}
+	c.mu.Lock()
+	c.last[cause] = result
+	c.mu.Unlock()
 	return result, err
 }
 

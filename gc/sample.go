@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -67,9 +68,10 @@ func (c *Collector) sampleIfDue(ctx context.Context) {
 	if c.samples.day == day || mirror.Within(c.samples.tried, now, sampleRetry) {
 		return
 	}
-	if err := c.sample(ctx, day); err != nil {
+	err := c.leases.Run(ctx, "storage sample", func(ctx context.Context) error { return c.sample(ctx, day) })
+	if err != nil {
 		c.samples.tried = now
-		if ctx.Err() == nil {
+		if taken := new(mirror.LeaseTakenError); ctx.Err() == nil && !errors.As(err, &taken) {
 			c.log.Warn("cannot take the sample of storage of this day, trying again later", zap.Error(err))
 		}
 		return

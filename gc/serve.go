@@ -34,7 +34,7 @@ func (c *Collector) nextCheck() (time.Duration, <-chan struct{}) {
 	defer c.mu.Unlock()
 	wait := checkInterval
 	if next := c.next(); !next.IsZero() {
-		wait = min(wait, max(0, time.Until(next)))
+		wait = min(wait, max(0, next.Sub(c.now())))
 	}
 	return wait, c.changed
 }
@@ -53,7 +53,7 @@ func (c *Collector) next() time.Time {
 	if !c.tried.IsZero() {
 		next = c.tried.Add(checkInterval)
 	}
-	if last, ran := c.last[BySchedule]; ran && !last.Began.After(time.Now()) { // a start in the future was recorded by a wrong clock
+	if last, ran := c.last[BySchedule]; ran && !last.Began.After(c.now()) { // a start in the future was recorded by a wrong clock
 		if due := last.Began.Add(time.Duration(every)); due.After(next) {
 			next = due
 		}
@@ -63,11 +63,12 @@ func (c *Collector) next() time.Time {
 
 // collectIfDue runs a collection if it is due or the disk is nearly full.
 func (c *Collector) collectIfDue(ctx context.Context) {
+	c.refresh(ctx)
 	c.mu.Lock()
-	next := c.next()
-	due := !next.IsZero() && !time.Now().Before(next)
+	next, now := c.next(), c.now()
+	due := !next.IsZero() && !now.Before(next)
 	if due {
-		c.tried = time.Now()
+		c.tried = now
 	}
 	c.mu.Unlock()
 	if due {
@@ -109,5 +110,5 @@ func (c *Collector) skipDiskCheck() bool {
 	}
 	last, ran := c.last[ByDisk]
 	failed := last.Bytes == 0 || last.Budget.Shortfall > 0 || last.Error != ""
-	return ran && failed && mirror.Within(last.Began, time.Now(), diskBackoff)
+	return ran && failed && mirror.Within(last.Began, c.now(), diskBackoff)
 }

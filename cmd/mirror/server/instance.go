@@ -104,7 +104,8 @@ func (i *Instance) open(ctx context.Context) (err error) {
 	}
 	i.uploads = newOpenUploads(i.current)
 	i.collector, err = gc.NewCollector(ctx, notifyingStore{i.store, i.uploads.End}, i.Proxy, gc.CollectorOptions{
-		Schedule: c.GC.Collector(c.Names()), Disk: i.store.Space, OnCollected: i.collected, Log: i.log,
+		Schedule: c.GC.Collector(c.Names()), Disk: i.store.Space, OnCollected: i.collected,
+		Leases: i.store.Leases(config.HostName()), Log: i.log,
 	})
 	if err != nil {
 		return err
