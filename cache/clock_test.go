@@ -3,6 +3,7 @@ package cache_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -230,13 +231,15 @@ func TestFileTimes(t *testing.T) {
 			s := newTimed(t, noon)
 			u, err := s.StartUpload(ctx, repo, digest.SHA256)
 			s.must(err)
+			_, err = u.Append(strings.NewReader("upload"))
+			s.must(err)
 			s.must(u.Close())
 			orphan := digest.FromString("orphan")
 			file := filepath.Join(s.folder, "blobs", "sha256", orphan.Encoded()[:2], orphan.Encoded())
 			s.must(os.MkdirAll(filepath.Dir(file), 0o750))
 			s.must(os.WriteFile(file, []byte("orphan"), 0o600))
-			state := filepath.Join(s.folder, "incoming", u.ID()+".state")
-			for _, file := range []string{file, state} {
+			upload := filepath.Join(s.folder, "incoming", u.ID())
+			for _, file := range []string{file, upload} {
 				s.must(os.Chtimes(file, tt.written, tt.written))
 			}
 			tt.then(s)

@@ -3,7 +3,7 @@
 //	<root>/blobs/sha256/ab/abcd…       a blob, in a folder named after the first byte of its digest
 //	<root>/blobs/sha512/ab/abcd…
 //	<root>/incoming/<uuid>             content of a blob that is being written or suspended; created by the first write
-//	<root>/incoming/<uuid>.state       state to resume it; [Open] deletes content without a state
+//	<root>/incoming/states             states to resume such blobs; [Open] deletes content without a state
 //	<root>/incoming/<uuid>.part        content of a partial blob; the caller keeps the state to resume it
 //	<root>/quarantine/sha256-abcd…     a damaged blob, for an operator to examine or delete; never read again
 //	<root>/quarantine/sha256-abcd….txt reason and time of the quarantine
@@ -61,11 +61,12 @@ const (
 )
 
 // Files is a folder of blobs. [Open] creates it. It needs no Close: it keeps no files open except those that it
-// returned.
+// returned, and the file of states, which needs none.
 type Files struct {
 	root           string
 	boot           string
 	commits        commits
+	states         *states
 	durableFolders sync.Map // folders of blobs whose names are durable
 	verified       *verified
 	fsync          func(*os.File) error // replaced by tests, like startWriteback
@@ -83,7 +84,8 @@ func Open(root string) (*Files, error) {
 	if err := f.makeFolders(); err != nil {
 		return nil, fmt.Errorf("prepare blob folder %s: %w", root, err)
 	}
-	if err := f.cleanIncoming(); err != nil {
+	f.states = &states{path: f.incoming(statesFile)}
+	if err := errors.Join(f.states.load(f.hasContent), f.cleanIncoming()); err != nil {
 		return nil, fmt.Errorf("clean up blob folder %s: %w", root, err)
 	}
 	return f, nil

@@ -43,7 +43,7 @@ func create(t testing.TB, f *Files, label, data string) *writer {
 	return w.(*writer)
 }
 
-// wantIncoming checks the names of the files in incoming.
+// wantIncoming checks the names of the files in incoming, besides the file of states.
 func wantIncoming(t testing.TB, f *Files, want ...string) {
 	t.Helper()
 	var got []string
@@ -52,11 +52,22 @@ func wantIncoming(t testing.TB, f *Files, want ...string) {
 		t.Fatal(err)
 	}
 	for _, entry := range entries {
-		got = append(got, entry.Name())
+		if entry.Name() != statesFile {
+			got = append(got, entry.Name())
+		}
 	}
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("incoming has %q, want %q", got, want)
+	}
+}
+
+// wantStates checks which blobs have a saved state.
+func wantStates(t testing.TB, f *Files, want ...string) {
+	t.Helper()
+	got, want := slices.Sorted(slices.Values(f.states.ids())), slices.Sorted(slices.Values(want))
+	if !slices.Equal(got, want) {
+		t.Errorf("states of %q, want %q", got, want)
 	}
 }
 

@@ -45,8 +45,6 @@ func (f *Files) Resume(ctx context.Context, id string) (backend.Writer, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "blob upload %s is unknown: it was completed, canceled or never started", id)
-	case errors.Is(err, errBadState):
-		return nil, mirror.Errorf(mirror.CodeBlobUploadUnknown, "blob upload %s is unknown: %w", id, err)
 	case err != nil:
 		return nil, fmt.Errorf("resume blob upload %s: %w", id, err)
 	}
@@ -54,9 +52,9 @@ func (f *Files) Resume(ctx context.Context, id string) (backend.Writer, error) {
 }
 
 func (f *Files) resume(ctx context.Context, id string) (*writer, error) {
-	s, err := f.loadState(id)
-	if err != nil {
-		return nil, err
+	s := f.states.get(id)
+	if s == nil {
+		return nil, fs.ErrNotExist
 	}
 	w := &writer{files: f, id: id, label: string(s.Label), algorithm: s.Algorithm, path: f.incoming(id), saved: true}
 	file, err := os.OpenFile(w.path, os.O_RDWR, 0)
@@ -81,6 +79,9 @@ func (s *state) restore(ctx context.Context, file *os.File, boot string) (hash.H
 	info, err := file.Stat()
 	if err != nil {
 		return nil, 0, err
+	}
+	if hardLinked(info) { // after power loss, a file system may keep both names of a blob that was committed
+		return nil, 0, fs.ErrNotExist
 	}
 	size := min(info.Size(), s.Offset)
 	if size < info.Size() {
@@ -117,44 +118,23 @@ func hashFile(ctx context.Context, h hash.Hash, file *os.File, size int64) error
 	return nil
 }
 
-// cleanIncoming deletes what cannot be resumed: content without a state, states without content, damaged states.
+// cleanIncoming deletes what cannot be resumed, such as content without a state.
 func (f *Files) cleanIncoming() error {
 	entries, err := os.ReadDir(f.incoming(""))
 	if err != nil {
 		return err
 	}
 	for _, entry := range entries {
-		keep, err := f.isResumable(entry.Name())
-		if err != nil {
-			return err
-		}
-		if keep || entry.IsDir() {
+		name := entry.Name()
+		id, isPartial := strings.CutSuffix(name, partialSuffix)
+		if entry.IsDir() || name == statesFile || isPartial && validID(id) || f.states.get(name) != nil {
 			continue
 		}
-		if err := remove(f.incoming(entry.Name())); err != nil {
+		if err := remove(f.incoming(name)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// isResumable reports whether a file in incoming belongs to a blob that can be resumed.
-func (f *Files) isResumable(name string) (bool, error) {
-	if id, isPartial := strings.CutSuffix(name, partialSuffix); isPartial {
-		return validID(id), nil
-	}
-	id := strings.TrimSuffix(name, stateSuffix)
-	if !validID(id) {
-		return false, nil
-	}
-	s, err := f.loadState(id)
-	if err == nil && s.Offset > 0 {
-		_, err = os.Lstat(f.incoming(id))
-	}
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errBadState) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // validID reports whether Create could have made id. Any other id must not become part of a path.

@@ -106,8 +106,6 @@ func (f *Files) Uncommit(_ context.Context, d digest.Digest, id string) error {
 	return nil
 }
 
-// resumePartial refuses a file with another hard link: after power loss, a file system may keep both names of a blob
-// that was committed.
 func (f *Files) resumePartial(ctx context.Context, partial mirror.PartialBlob) (*writer, error) {
 	if !validID(partial.ID) || !mirror.ValidAlgorithm(partial.Algorithm) || partial.Size < 0 {
 		return nil, fs.ErrNotExist
@@ -119,7 +117,7 @@ func (f *Files) resumePartial(ctx context.Context, partial mirror.PartialBlob) (
 	}
 	w := &writer{files: f, id: partial.ID, algorithm: partial.Algorithm, file: file, path: path, partialSize: partial.Size}
 	info, err := file.Stat()
-	if err == nil && (info.Size() < partial.Size || hardLinked(info)) {
+	if err == nil && info.Size() < partial.Size {
 		err = fs.ErrNotExist
 	}
 	if err == nil {

@@ -3,11 +3,12 @@ package files
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/opencontainers/go-digest"
@@ -25,19 +26,20 @@ func resume(t testing.TB, f *Files, id string) *writer {
 	return w.(*writer)
 }
 
-// editState changes the saved state of a blob.
+// editState changes the saved state of a blob, as [Open] will read it.
 func editState(t *testing.T, f *Files, id string, edit func(*state)) {
 	t.Helper()
-	s, err := f.loadState(id)
-	if err != nil {
+	edited := *f.states.get(id)
+	edit(&edited)
+	if err := f.states.save(&edited); err != nil {
 		t.Fatal(err)
 	}
-	edit(s)
-	record, err := s.encode()
-	if err == nil {
-		err = os.WriteFile(f.incoming(id+stateSuffix), record, fileMode)
-	}
-	if err != nil {
+}
+
+// overwriteState writes over the beginning of the saved state of a blob, in the file only.
+func overwriteState(t *testing.T, f *Files, id, data string) {
+	t.Helper()
+	if _, err := f.states.file.WriteAt([]byte(data), f.states.saved[id].slot*slotSize); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -100,6 +102,7 @@ func TestResumeLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	editState(t, f, w.id, func(s *state) { s.Boot = "another" })
+	f = open(t, f.root)
 	if err := resume(t, f, w.id).Commit(t.Context(), digest.FromBytes(data)); err != nil {
 		t.Error(err)
 	}
@@ -118,10 +121,9 @@ func TestOpenCleansIncoming(t *testing.T) {
 	if err := bodiless.Suspend(); err != nil {
 		t.Fatal(err)
 	}
+	overwriteState(t, f, damaged.id, "{}")
 	for name, data := range map[string]string{
-		damaged.id + stateSuffix:          "{}",
 		uuid.NewString():                  "data without a state",
-		uuid.NewString() + stateSuffix:    "{}",
 		strings.ToUpper(uuid.NewString()): "not an id",
 		"notes.txt":                       "not ours",
 	} {
@@ -132,12 +134,14 @@ func TestOpenCleansIncoming(t *testing.T) {
 	if err := os.Remove(f.incoming(bodiless.id)); err != nil {
 		t.Fatal(err)
 	}
-	_, err := f.Resume(t.Context(), damaged.id)
-	if mirror.CodeOf(err) != mirror.CodeBlobUploadUnknown {
-		t.Errorf("Resume with a damaged state: %v", err)
-	}
 	f = open(t, f.root)
-	wantIncoming(t, f, suspended.id, suspended.id+stateSuffix, unfinished.id, unfinished.id+stateSuffix, empty.id+stateSuffix)
+	wantIncoming(t, f, suspended.id, unfinished.id)
+	wantStates(t, f, suspended.id, unfinished.id, empty.id)
+	for _, w := range []*writer{damaged, negative, bodiless} {
+		if _, err := f.Resume(t.Context(), w.id); mirror.CodeOf(err) != mirror.CodeBlobUploadUnknown {
+			t.Errorf("Resume of a blob that was cleaned up: %v", err)
+		}
+	}
 	if err := resume(t, f, empty.id).Commit(t.Context(), digest.FromString("")); err != nil {
 		t.Error(err)
 	}
@@ -148,80 +152,140 @@ func TestSuspendFails(t *testing.T) {
 	for _, label := range []string{"", "upload"} {
 		f := open(t, t.TempDir())
 		w := create(t, f, label, "data")
-		path := f.incoming(w.id + stateSuffix)
-		_ = os.Rename(path, path+"x") // without a label there is no state
-		if err := os.Mkdir(path, folderMode); err != nil {
+		readOnly, err := os.OpenFile(f.incoming(statesFile), os.O_RDONLY|os.O_CREATE, fileMode)
+		if err != nil {
 			t.Fatal(err)
 		}
+		defer readOnly.Close()
+		writable := f.states.file // nil without a label
+		f.states.file = readOnly
 		if err := w.Suspend(); err == nil {
 			t.Error("Suspend succeeded")
 		}
-		if err := remove(path); err != nil {
-			t.Fatal(err)
-		}
-		_ = os.Rename(path+"x", path)
+		f.states.file = writable
 		if label == "" {
 			wantIncoming(t, f)
+			wantStates(t, f)
 		} else if size := resume(t, f, w.id).Size(); size != 0 {
 			t.Errorf("resumed with size %d", size)
 		}
 	}
 }
 
+// TestResumeRefusesHardLinkedFile has a suspended blob with a second name, as a file system may leave it after power
+// loss. Its content must not change.
+func TestResumeRefusesHardLinkedFile(t *testing.T) {
+	f := open(t, t.TempDir())
+	w := create(t, f, "upload", "data")
+	if err := w.Suspend(); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(f.root, "other")
+	if err := os.Link(f.incoming(w.id), other); err != nil {
+		t.Skip(err)
+	}
+	editState(t, f, w.id, func(s *state) { s.Offset = 2 })
+	if _, err := f.Resume(t.Context(), w.id); mirror.CodeOf(err) != mirror.CodeBlobUploadUnknown {
+		t.Errorf("Resume: %v", err)
+	}
+	if got, err := os.ReadFile(other); err != nil || string(got) != "data" {
+		t.Errorf("its content is %q, %v", got, err)
+	}
+}
+
 func TestNoFileBeforeFirstWrite(t *testing.T) {
 	f := open(t, t.TempDir())
 	w := create(t, f, "upload", "")
-	wantIncoming(t, f, w.id+stateSuffix)
+	wantIncoming(t, f)
 	if err := w.Suspend(); err != nil {
 		t.Fatal(err)
 	}
 	w = resume(t, f, w.id)
-	wantIncoming(t, f, w.id+stateSuffix)
+	wantIncoming(t, f)
 	if _, err := w.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	wantIncoming(t, f, w.id, w.id+stateSuffix)
+	wantIncoming(t, f, w.id)
 }
 
-// TestStateIsOverwritten keeps chunks cheap: the state stays in one file, which is not written if it is current.
-func TestStateIsOverwritten(t *testing.T) {
+// TestPushCreatesOneFile keeps small pushes cheap: an upload in several requests creates and deletes no file besides its
+// content, and does not write a state that is current.
+func TestPushCreatesOneFile(t *testing.T) {
 	f := open(t, t.TempDir())
-	w := create(t, f, "upload", "")
-	path := f.incoming(w.id + stateSuffix)
-	first, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
+	for range 3 { // one upload after another uses the same slot
+		w := create(t, f, "upload", "")
+		for _, chunk := range []string{"", "a", "", "b"} {
+			before := f.states.get(w.id)
+			if _, err := w.Write([]byte(chunk)); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Suspend(); err != nil {
+				t.Fatal(err)
+			}
+			if written := f.states.get(w.id) != before; written != (chunk != "") {
+				t.Errorf("state written after chunk %q: %v", chunk, written)
+			}
+			w = resume(t, f, w.id)
+		}
+		wantIncoming(t, f, w.id)
+		if err := w.Commit(t.Context(), digest.FromString("ab")); err != nil {
+			t.Error(err)
+		}
+		wantIncoming(t, f)
+		wantStates(t, f)
 	}
-	long := time.Unix(1, 0) // to detect a write
-	for _, chunk := range []string{"", "a", "", "b"} {
-		if err := os.Chtimes(path, long, long); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.Write([]byte(chunk)); err != nil {
-			t.Fatal(err)
-		}
+	if info, err := os.Stat(f.incoming(statesFile)); err != nil || info.Size() > slotSize {
+		t.Errorf("the file of states has %d bytes, want one slot (%v)", info.Size(), err)
+	}
+	open(t, f.root)
+	if info, err := os.Stat(f.incoming(statesFile)); err != nil || info.Size() != 0 {
+		t.Errorf("the file of states has %d bytes after the next start, want none (%v)", info.Size(), err)
+	}
+}
+
+// TestStatesSurviveReopening begins and ends uploads in an order that leaves gaps between them.
+func TestStatesSurviveReopening(t *testing.T) {
+	f := open(t, t.TempDir())
+	var uploads []*writer
+	var want []string
+	for i := range 6 {
+		w := create(t, f, strings.Repeat("x", 300), fmt.Sprint("data ", i))
 		if err := w.Suspend(); err != nil {
 			t.Fatal(err)
 		}
-		now, err := os.Stat(path)
-		if err != nil || !os.SameFile(first, now) {
-			t.Fatalf("the state is in a new file (%v)", err)
-		}
-		if written := !now.ModTime().Equal(long); written != (chunk != "") {
-			t.Errorf("state written after chunk %q: %v", chunk, written)
-		}
-		w = resume(t, f, w.id)
+		uploads = append(uploads, w)
 	}
-	if err := w.Commit(t.Context(), digest.FromString("ab")); err != nil {
-		t.Error(err)
+	for i, w := range uploads {
+		if i%2 == 0 {
+			if err := resume(t, f, w.id).Abort(); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			want = append(want, w.id)
+		}
+	}
+	for range 2 {
+		f = open(t, f.root)
+		wantStates(t, f, want...)
+		w := create(t, f, "upload", "") // takes a gap
+		want = append(want, w.id)
+	}
+	for i, w := range uploads {
+		if i%2 == 0 {
+			continue
+		}
+		if err := resume(t, f, w.id).Commit(t.Context(), digest.FromString(fmt.Sprint("data ", i))); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
 // TestPartlyOverwrittenState truncates states at every byte, and mixes two of them at every byte. Only complete
 // states are accepted.
 func TestPartlyOverwrittenState(t *testing.T) {
+	id := uuid.NewString()
 	encode := func(offset int64, hash string) []byte {
-		record, err := (&state{Algorithm: digest.SHA256, Offset: offset, Hash: []byte(hash), Boot: "boot"}).encode()
+		record, err := (&state{ID: id, Algorithm: digest.SHA256, Offset: offset, Hash: []byte(hash), Boot: "boot"}).encode()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,30 +8,29 @@ import (
 	"fmt"
 	"hash"
 	"hash/crc32"
-	"os"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/mirror"
 )
 
-const stateSuffix = ".state"
-
 // errBadState reports a state that was partly overwritten when the machine lost power or the disk failed. No
 // acknowledged data depends on such a state.
 var errBadState = errors.New("its saved state is damaged")
 
-// state is stored beside the content of a suspended blob.
+// state is what resuming a suspended blob needs, besides its content.
 type state struct {
+	ID        string           `json:"id"`
 	Algorithm digest.Algorithm `json:"algorithm"`
 	Label     []byte           `json:"label"` // not a string: JSON would replace invalid UTF-8
 	Offset    int64            `json:"offset"`
 	Hash      []byte           `json:"hash"` // state of the hash of the bytes before Offset, as its BinaryMarshaler encodes it
 	Boot      string           `json:"boot"`
+	Written   time.Time        `json:"written"`
 }
 
-// saveState updates the state file. It overwrites it in place with one write: creating and renaming a file for each
-// chunk would dominate the cost of a small upload. It does not fsync; see the package comment.
+// saveState saves the state. It does not fsync; see the package comment.
 func (w *writer) saveState() error {
 	if w.current {
 		return nil
@@ -40,38 +39,17 @@ func (w *writer) saveState() error {
 	if err != nil {
 		return fmt.Errorf("save the state of the hash: %w", err)
 	}
-	record, err := (&state{
-		Algorithm: w.algorithm, Label: []byte(w.label), Offset: w.size, Hash: sum, Boot: w.files.boot,
-	}).encode()
-	if err != nil {
-		return err
-	}
-	if err := w.writeState(record); err != nil {
+	if err := w.files.states.save(&state{
+		ID: w.id, Algorithm: w.algorithm, Label: []byte(w.label), Offset: w.size, Hash: sum, Boot: w.files.boot, Written: time.Now(),
+	}); err != nil {
 		return fmt.Errorf("save the state: %w", err)
 	}
 	w.saved, w.current = true, true
 	return nil
 }
 
-func (w *writer) writeState(record []byte) error {
-	path, flags := w.files.incoming(w.id+stateSuffix), os.O_WRONLY
-	if !w.saved {
-		flags |= os.O_CREATE | os.O_EXCL
-	}
-	file, err := os.OpenFile(path, flags, fileMode)
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteAt(record, 0)
-	err = errors.Join(err, file.Close())
-	if err != nil && !w.saved {
-		err = errors.Join(err, remove(path))
-	}
-	return err
-}
-
-// recordHeader is the size of the header of a state file: the length and the checksum of the record, four bytes each.
-// The file may contain the rest of an earlier, longer record after it.
+// recordHeader is the size of the header of a saved state: the length and the checksum of the record, four bytes each.
+// Its slot may contain the rest of an earlier, longer record after it.
 const recordHeader = 8
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -101,18 +79,10 @@ func decodeState(record []byte) (*state, error) {
 	if err := json.Unmarshal(data[:length], s); err != nil {
 		return nil, fmt.Errorf("%w: %w", errBadState, err)
 	}
-	if !mirror.ValidAlgorithm(s.Algorithm) || s.Offset < 0 {
+	if !validID(s.ID) || !mirror.ValidAlgorithm(s.Algorithm) || s.Offset < 0 {
 		return nil, errBadState
 	}
 	return s, nil
-}
-
-func (f *Files) loadState(id string) (*state, error) {
-	record, err := os.ReadFile(f.incoming(id + stateSuffix))
-	if err != nil {
-		return nil, err
-	}
-	return decodeState(record)
 }
 
 // restoreHash reports whether h could restore a saved state. Another version of Go may encode it differently.

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Suspend implements [backend.Writer]. If it cannot save the state, the upload keeps its last saved state. If the disk
-// fails while Suspend overwrites that state, the upload is lost.
+// Suspend implements [backend.Writer]. If it cannot save the state, this process continues the upload from its last saved
+// state; a later process may not know the upload if the disk failed while Suspend overwrote that state.
 func (w *writer) Suspend() error {
 	if w.closed {
 		return errClosed
@@ -54,7 +54,7 @@ func (w *writer) removeState() error {
 		return nil
 	}
 	w.saved, w.current = false, false
-	return remove(w.files.incoming(w.id + stateSuffix))
+	return w.files.states.remove(w.id)
 }
 
 // close releases the resources of the writer. It ignores the error of closing the file: data that must survive was

@@ -14,10 +14,14 @@ import (
 	"airmirror/cache/backend"
 )
 
-// Unfinished implements [backend.Blobs]. It lists partial blobs and uploads with a state. It leaves out uploads whose
-// state is damaged or is being overwritten.
+// Unfinished implements [backend.Blobs]. It lists uploads with a state, and partial blobs.
 func (f *Files) Unfinished(ctx context.Context) iter.Seq2[backend.UnfinishedBlob, error] {
 	return func(yield func(backend.UnfinishedBlob, error) bool) {
+		for _, id := range f.states.ids() {
+			if !f.yieldUnfinished(id, yield) {
+				return
+			}
+		}
 		folder, err := os.Open(f.incoming(""))
 		if err != nil {
 			yield(backend.UnfinishedBlob{}, fmt.Errorf("list blob uploads: %w", err))
@@ -37,13 +41,8 @@ func (f *Files) Unfinished(ctx context.Context) iter.Seq2[backend.UnfinishedBlob
 				return
 			}
 			for _, name := range names {
-				id, isState := strings.CutSuffix(name, stateSuffix)
-				id, isPartial := strings.CutSuffix(id, partialSuffix)
-				if isState == isPartial || !validID(id) {
-					continue
-				}
-				blob, found, err := f.unfinished(id)
-				if (found || err != nil) && !yield(blob, err) {
+				id, isPartial := strings.CutSuffix(name, partialSuffix)
+				if isPartial && validID(id) && !f.yieldUnfinished(id, yield) {
 					return
 				}
 			}
@@ -51,33 +50,29 @@ func (f *Files) Unfinished(ctx context.Context) iter.Seq2[backend.UnfinishedBlob
 	}
 }
 
+// yieldUnfinished yields an unfinished blob if there still is one, and reports whether to continue.
+func (f *Files) yieldUnfinished(id string, yield func(backend.UnfinishedBlob, error) bool) bool {
+	blob, found, err := f.unfinished(id)
+	return !found && err == nil || yield(blob, err)
+}
+
 // unfinished describes an unfinished blob without reading its content.
 func (f *Files) unfinished(id string) (blob backend.UnfinishedBlob, found bool, err error) {
 	if info, err := os.Stat(f.incoming(id + partialSuffix)); err == nil {
 		return backend.UnfinishedBlob{ID: id, Size: info.Size(), Written: info.ModTime()}, true, nil
 	}
-	s, err := f.loadState(id)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errBadState) {
+	s := f.states.get(id)
+	if s == nil {
 		return backend.UnfinishedBlob{}, false, nil
 	}
-	var info fs.FileInfo
-	if err == nil {
-		blob = backend.UnfinishedBlob{ID: id, Label: string(s.Label)}
-		info, err = os.Stat(f.incoming(id + stateSuffix))
-	}
-	if err == nil {
-		blob.Written = info.ModTime()
-		info, err = os.Stat(f.incoming(id)) // exists from the first write on
-	}
+	blob = backend.UnfinishedBlob{ID: id, Label: string(s.Label), Written: s.Written}
+	info, err := os.Stat(f.incoming(id)) // exists from the first write on
 	switch {
 	case err == nil:
-		blob.Size = info.Size()
-		if info.ModTime().After(blob.Written) {
-			blob.Written = info.ModTime()
-		}
+		blob.Size, blob.Written = info.Size(), info.ModTime()
 		return blob, true, nil
 	case errors.Is(err, fs.ErrNotExist):
-		return blob, s.Offset == 0 && !blob.Written.IsZero(), nil
+		return blob, s.Offset == 0, nil
 	}
 	return backend.UnfinishedBlob{}, false, fmt.Errorf("look up blob upload %s: %w", id, err)
 }
@@ -91,7 +86,11 @@ func (f *Files) Discard(_ context.Context, id string, expired func(written time.
 	if err != nil || !found || !expired(blob.Written) {
 		return false, err
 	}
-	if err := errors.Join(remove(f.incoming(id)), remove(f.incoming(id+partialSuffix)), remove(f.incoming(id+stateSuffix))); err != nil {
+	err = errors.Join(remove(f.incoming(id)), remove(f.incoming(id+partialSuffix)))
+	if err == nil {
+		err = f.states.remove(id)
+	}
+	if err != nil {
 		return false, fmt.Errorf("discard blob upload %s: %w", id, err)
 	}
 	return true, nil

@@ -27,8 +27,8 @@ type writer struct {
 	size      int64
 	writeback writeback
 	verified  digest.Digest // digest that the content was verified against; "" after a write
-	saved     bool          // there is a state file
-	current   bool          // the state file describes everything that was written
+	saved     bool          // there is a saved state
+	current   bool          // the saved state describes everything that was written
 
 	mu          sync.Mutex // guards the fields below, which Tail reads
 	file        *os.File   // nil until the first write: most uploads start long before their first byte arrives
