@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"io"
 	"mime"
 	"net/http"
 	"time"
@@ -35,7 +36,7 @@ func exportImages(r *request) (outcome, error) {
 	}
 	req := exportRequest{Images: names, SkipMissing: true, Referrers: true}
 	if r.PostFormValue("confirm") != "" {
-		return outcome{sent: true}, sendBundle(r, "bundle", req)
+		return outcome{sent: true}, sendBundle(r, "bundle", req, nil)
 	}
 	d := exportPlan{Names: names, Back: backOf(r.PostFormValue("back"))}
 	err = r.admin.Call(r.Context(), "export-plan", req, nil, func(e admin.Event) error {
@@ -54,11 +55,11 @@ func exportImages(r *request) (outcome, error) {
 	return outcome{show: "export", data: d}, err
 }
 
-// sendBundle sends a bundle as a file. If it fails within, the connection breaks, so that the browser reports a failed
+// sendBundle sends a bundle as a file, without what a receipt lists; nil for none. If it fails within, the connection breaks, so that the browser reports a failed
 // download instead of keeping a part of a bundle.
-func sendBundle(r *request, name string, req any) error {
+func sendBundle(r *request, name string, req any, receipt io.Reader) error {
 	file := &download{w: r.w, name: name + "-" + time.Now().UTC().Format("20060102-150405") + ".tar"}
-	_, err := r.admin.Stream(r.Context(), "export", req, nil, file)
+	_, err := r.admin.Stream(r.Context(), "export", req, receipt, file)
 	if err != nil && file.began {
 		panic(http.ErrAbortHandler)
 	}

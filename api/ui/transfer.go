@@ -2,11 +2,16 @@ package ui
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
 	"airmirror/api/admin"
+	"airmirror/mirror"
 )
 
 // transferData is what the page of transfers shows.
@@ -120,6 +125,7 @@ func itemOf(e admin.Event) transferItem {
 type bundlePlan struct {
 	Request admin.ExportRequest
 	Images  string // as in the form
+	Receipt bool   // a receipt was sent
 	Summary admin.TransferSummary
 	Items   []transferItem
 	Dropped int64
@@ -127,13 +133,47 @@ type bundlePlan struct {
 	Disks   int64 // how many of them are needed
 }
 
-// bundleRequest reads the form of an export.
-func bundleRequest(r *request) admin.ExportRequest {
-	req := admin.ExportRequest{
-		Images: strings.Fields(r.PostFormValue("images")), Platforms: strings.Fields(r.PostFormValue("platforms")),
-		To: r.PostFormValue("to"), Referrers: r.PostFormValue("referrers") != "", All: r.PostFormValue("all") != "",
+// readExportForm reads the fields of the form of an export. It returns the receipt of the destination, which is the last
+// part of the form and is read while the export uses it; nil if none was chosen.
+func readExportForm(r *request) (receipt io.Reader, err error) {
+	if r.PostForm != nil { // a form without a file
+		return nil, nil
 	}
-	if r.PostFormValue("since") != "" {
+	r.Body = http.MaxBytesReader(r.w, r.Body, maxReceipt)
+	parts, err := r.MultipartReader()
+	if err != nil {
+		return nil, mirror.Errorf(mirror.CodeUnsupported, "read the form: %w", err)
+	}
+	r.PostForm = url.Values{}
+	for {
+		part, err := parts.NextPart()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, nil
+		case err != nil:
+			return nil, mirror.Errorf(mirror.CodeSizeInvalid, "read the form: %w", err)
+		case part.FormName() == "receipt" && part.FileName() != "":
+			return part, nil
+		}
+		text, err := io.ReadAll(io.LimitReader(part, maxForm))
+		if err != nil {
+			return nil, mirror.Errorf(mirror.CodeSizeInvalid, "read the form: %w", err)
+		}
+		r.PostForm.Add(part.FormName(), string(text))
+	}
+}
+
+// maxReceipt is the maximum size of a form with a receipt in bytes.
+const maxReceipt = 4 << 30
+
+// bundleRequest returns the request of a form that was read.
+func bundleRequest(r *request, receipt io.Reader) admin.ExportRequest {
+	form := r.PostForm
+	req := admin.ExportRequest{
+		Images: strings.Fields(form.Get("images")), Platforms: strings.Fields(form.Get("platforms")),
+		To: form.Get("to"), Have: receipt != nil, Referrers: form.Get("referrers") != "", All: form.Get("all") != "",
+	}
+	if form.Get("since") != "" {
 		req.Since = "last"
 	}
 	return req
@@ -141,8 +181,12 @@ func bundleRequest(r *request) admin.ExportRequest {
 
 // planExport shows what an export would contain.
 func planExport(r *request) (outcome, error) {
-	p := bundlePlan{Request: bundleRequest(r), Images: r.PostFormValue("images")}
-	err := r.admin.Call(r.Context(), "export-plan", p.Request, nil, func(e admin.Event) error {
+	receipt, err := readExportForm(r)
+	if err != nil {
+		return outcome{}, err
+	}
+	p := bundlePlan{Request: bundleRequest(r, receipt), Images: r.PostForm.Get("images"), Receipt: receipt != nil}
+	err = r.admin.Call(r.Context(), "export-plan", p.Request, receipt, func(e admin.Event) error {
 		switch {
 		case e.Kind == admin.KindSummary:
 			return e.Decode(&p.Summary)
@@ -153,7 +197,8 @@ func planExport(r *request) (outcome, error) {
 		}
 		return nil
 	})
-	if gigabytes, err := strconv.ParseInt(r.PostFormValue("disk"), 10, 32); err == nil && gigabytes > 0 {
+	_, _ = io.Copy(io.Discard, r.Body) // a browser reads the answer after it has sent everything
+	if gigabytes, err := strconv.ParseInt(r.PostForm.Get("disk"), 10, 32); err == nil && gigabytes > 0 {
 		p.Disk, p.Disks = gigabytes, max(1, (p.Summary.Bytes+gigabytes*1e9-1)/(gigabytes*1e9))
 	}
 	return outcome{show: "plan", data: p}, err
@@ -161,10 +206,14 @@ func planExport(r *request) (outcome, error) {
 
 // downloadExport sends a bundle. An error after its beginning breaks the connection, so that the download fails.
 func downloadExport(r *request) (outcome, error) {
-	req := bundleRequest(r)
+	receipt, err := readExportForm(r)
+	if err != nil {
+		return outcome{}, err
+	}
+	req := bundleRequest(r, receipt)
 	name := "bundle"
 	if req.To != "" {
 		name = req.To
 	}
-	return outcome{sent: true}, sendBundle(r, name, req)
+	return outcome{sent: true}, sendBundle(r, name, req, receipt)
 }

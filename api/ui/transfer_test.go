@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -104,6 +105,48 @@ func TestFormImportsBundle(t *testing.T) {
 				t.Errorf("the image is stored: %v", got)
 			}
 		})
+	}
+}
+
+// TestExportByReceipt exports without what the receipt of the destination lists. Another file changes nothing.
+func TestExportByReceipt(t *testing.T) {
+	inside, from := open(t), open(t)
+	for _, c := range []*console{inside, from} {
+		c.push("library/alpine", "3", true)
+	}
+	from.push("library/busybox", "1", true)
+	var receipt bytes.Buffer
+	_, err := inside.client().Stream(t.Context(), "receipt", nil, nil, &receipt)
+	inside.must(err)
+	send := func(action string, receipt []byte) answer {
+		var body bytes.Buffer
+		form := multipart.NewWriter(&body)
+		from.must(form.WriteField("images", "alpine:3 busybox:1"))
+		file, err := form.CreateFormFile("receipt", "receipt.json")
+		from.must(err)
+		_, err = file.Write(receipt)
+		from.must(err)
+		from.must(form.Close())
+		r := httptest.NewRequest(http.MethodPost, "/console/transfer?action="+action, &body)
+		r.Header.Set("Content-Type", form.FormDataContentType())
+		return from.do(r)
+	}
+	layers := func(bundle string) (found []bool) {
+		for _, path := range []string{"library/alpine:3", "library/busybox:1"} {
+			found = append(found, strings.Contains(bundle, "layer of "+path))
+		}
+		return found
+	}
+	send("plan", receipt.Bytes()).shows(t, http.StatusOK, `type="file" name="receipt" required`, "docker.io/library/busybox:1")
+	if a := send("download", receipt.Bytes()); a.StatusCode != http.StatusOK || !slices.Equal(layers(a.body), []bool{false, true}) {
+		t.Errorf("the bundle has the layers %v, status %d", layers(a.body), a.StatusCode)
+	}
+	for _, action := range []string{"plan", "download"} {
+		send(action, []byte("no receipt")).shows(t, http.StatusMethodNotAllowed, "receipt")
+	}
+	empty := url.Values{"images": {"alpine:3 busybox:1"}}
+	if a := from.post("transfer?action=download", empty); !slices.Equal(layers(a.body), []bool{true, true}) {
+		t.Errorf("without a receipt, the bundle has the layers %v", layers(a.body))
 	}
 }
 

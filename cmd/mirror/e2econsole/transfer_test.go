@@ -107,12 +107,12 @@ func TestExportIsDownloaded(t *testing.T) {
 	plan := func(m *mirror, image string) {
 		b.open(m, "transfer")
 		b.run(chromedp.SendKeys(chromedp.CSS(`textarea[name="images"]`), image))
-		b.click(`form input[value="plan"] ~ button`)
+		b.click(`form[action="transfer?action=plan"] button`)
 		b.shows("docker.io/" + image)
 	}
 
 	plan(m, "team/app:1")
-	downloaded, state := b.download(`button[value="download"]`)
+	downloaded, state := b.download(`form[action="transfer?action=download"] button`)
 	if state != downloads.DownloadProgressStateCompleted {
 		t.Fatalf("the download has %s", state)
 	}
@@ -127,7 +127,7 @@ func TestExportIsDownloaded(t *testing.T) {
 	}
 
 	plan(cutter, "team/big:1")
-	if partly, state := b.download(`button[value="download"]`); state != downloads.DownloadProgressStateCanceled {
+	if partly, state := b.download(`form[action="transfer?action=download"] button`); state != downloads.DownloadProgressStateCanceled {
 		t.Errorf("the download over a connection that was cut has %s: %s", state, partly)
 	}
 
@@ -136,7 +136,7 @@ func TestExportIsDownloaded(t *testing.T) {
 	must(t, os.Chmod(file, 0o600))
 	must(t, os.WriteFile(file, layer, 0o600))
 	plan(m, "team/big:1")
-	b.click(`button[value="download"]`)
+	b.click(`form[action="transfer?action=download"] button`)
 	b.shows("the content of its file has another digest")
 }
 
