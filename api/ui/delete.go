@@ -1,11 +1,9 @@
 package ui
 
 import (
-	"slices"
 	"time"
 
 	"airmirror/api/admin"
-	"airmirror/mirror"
 )
 
 // removal is what the page about a removal shows: its plan, or its result.
@@ -13,6 +11,7 @@ type removal struct {
 	Names   []string
 	Back    string
 	Items   []removedItem
+	Dropped int64 // items that are not listed
 	Summary admin.RemoveSummary
 	Pinned  bool // some of the images are pinned
 	Force   bool // pinned images are removed as well
@@ -29,15 +28,6 @@ type removedItem struct {
 	Kept     string    `json:"kept"`
 }
 
-// chosen returns the images that a form chooses.
-func chosen(r *request) ([]string, error) {
-	refs := slices.DeleteFunc(r.PostForm["ref"], func(ref string) bool { return ref == "" })
-	if len(refs) == 0 {
-		return nil, mirror.Errorf(mirror.CodeNameInvalid, "no image was chosen: choose one or more in the list")
-	}
-	return refs, nil
-}
-
 // deleteImages shows what a removal would delete. After the user has confirmed that, it removes the images and shows what
 // was deleted.
 func deleteImages(r *request) (outcome, error) {
@@ -46,13 +36,8 @@ func deleteImages(r *request) (outcome, error) {
 		return outcome{}, err
 	}
 	d := removal{Names: names, Back: backOf(r.PostFormValue("back")), Force: r.PostFormValue("force") != "", Done: r.PostFormValue("confirm") != ""}
-	for _, name := range names {
-		for image, err := range r.admin.Images(r.Context(), admin.Query{Match: []string{name}}) {
-			if err != nil {
-				return outcome{}, err
-			}
-			d.Pinned = d.Pinned || image.Pinned && image.Reference == name
-		}
+	if d.Pinned, err = anyPinned(r, names); err != nil {
+		return outcome{}, err
 	}
 	// A plan includes pinned images, so that it shows all that was chosen.
 	req := admin.RemoveRequest{Names: names, DryRun: !d.Done, Force: d.Force || !d.Done}
@@ -63,7 +48,11 @@ func deleteImages(r *request) (outcome, error) {
 			if err := e.Decode(&item); err != nil {
 				return err
 			}
-			d.Items = append(d.Items, item)
+			if len(d.Items) < maxItems || item.Kept != "" {
+				d.Items = append(d.Items, item)
+			} else {
+				d.Dropped++
+			}
 		case admin.KindSummary:
 			return e.Decode(&d.Summary)
 		}
@@ -78,6 +67,9 @@ func pin(job string) action {
 		names, err := chosen(r)
 		if err != nil {
 			return outcome{}, err
+		}
+		if r.PostForm.Has("matching") { // the user sees first which they are
+			return outcome{show: "select", data: newSelection(job, names, backOf(r.PostFormValue("back")))}, nil
 		}
 		if err := r.admin.Call(r.Context(), job, names, nil, func(admin.Event) error { return nil }); err != nil {
 			return outcome{}, err

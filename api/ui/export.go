@@ -21,6 +21,7 @@ type exportPlan struct {
 	Names   []string
 	Back    string
 	Images  []admin.BundleImage
+	Dropped int64 // images that are not listed
 	Skipped []admin.Notice
 	Summary struct {
 		Images int   `json:"images"`
@@ -42,6 +43,10 @@ func exportImages(r *request) (outcome, error) {
 	err = r.admin.Call(r.Context(), "export-plan", req, nil, func(e admin.Event) error {
 		switch e.Kind {
 		case admin.KindImage:
+			if len(d.Images) == maxItems {
+				d.Dropped++
+				return nil
+			}
 			d.Images = append(d.Images, admin.BundleImage{})
 			return e.Decode(&d.Images[len(d.Images)-1])
 		case admin.KindSkipped:

@@ -171,6 +171,7 @@ type imagesData struct {
 	Surveyed               time.Time
 	First, Previous, Next  string // addresses of pages of the list; "" for none
 	Select                 bool
+	Matching               string // query that selects what the list has on all pages; see [chosen]
 }
 
 // folderLink is a folder of repositories.
@@ -210,6 +211,9 @@ func imagesPage(r *request) (any, error) {
 	}
 	if len(f.Before) > 0 {
 		d.Previous = f.previous().link()
+	}
+	if d.First+d.Next != "" { // there are other pages
+		_, d.Matching, _ = strings.Cut(f.in(f.Folder).link(), "?")
 	}
 	err = d.addFolders(r, f)
 	return d, err

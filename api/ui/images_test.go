@@ -168,6 +168,46 @@ func TestDelete(t *testing.T) {
 	c.post("images", url.Values{"action": {"delete"}}).shows(t, http.StatusBadRequest, "no image was chosen")
 }
 
+// TestChangeAllThatMatch changes all images that a filter selects, beyond the page. The user sees first how many they are.
+func TestChangeAllThatMatch(t *testing.T) {
+	c := open(t)
+	for i := range 130 {
+		c.push("team/app", fmt.Sprintf("v%03d", i), true)
+	}
+	c.push("library/alpine", "3", true)
+	if body := c.get("images?q=alpine").body; strings.Contains(body, `name="matching"`) {
+		t.Error("a list of one page offers other pages")
+	}
+	c.get("images?in=team").shows(t, http.StatusOK, `name="matching" value="in=team"`)
+	refs := regexp.MustCompile(`type="hidden" name="ref" value="([^"]*)"`)
+	change := func(action, filter, dryRun string, more url.Values, done string) {
+		t.Helper()
+		form := url.Values{"action": {action}, "matching": {filter}, "ref": {"docker.io/library/alpine:3"}, "back": {"images"}}
+		a := c.post("images", form)
+		a.shows(t, http.StatusOK, dryRun)
+		form.Del("matching")
+		form.Del("ref")
+		for _, ref := range refs.FindAllStringSubmatch(a.body, -1) {
+			form.Add("ref", ref[1])
+		}
+		for key, values := range more {
+			form[key] = values
+		}
+		if a = c.post("images", form); a.StatusCode == http.StatusSeeOther {
+			a = c.get(a.Header.Get("Location"))
+		}
+		a.shows(t, http.StatusOK, done)
+	}
+	change("pin", "in=team&q=v00", "10 images are pinned", nil, "10 images are pinned: the collector keeps them.")
+	change("unpin", "state=pinned&q=v009", "The pin of 1 image is removed", nil, "1 image is no longer pinned.")
+	c.post("images", url.Values{"action": {"export"}, "matching": {"in=team"}, "back": {"images"}}).shows(t, http.StatusOK, "The bundle has 130 images")
+	change("delete", "in=team", "This deletes 130 tags.", url.Values{"confirm": {"1"}, "force": {"1"}}, "130 tags were deleted.")
+	if body := c.get("images").body; !strings.Contains(body, "library/alpine:3") || strings.Contains(body, "team/app") {
+		t.Errorf("after the removal: %s", body)
+	}
+	c.post("images", url.Values{"action": {"delete"}, "matching": {"in=team"}}).shows(t, http.StatusBadRequest, "no stored image matches any more")
+}
+
 // TestPin checks that a pinned image is shown as such, and is deleted only if the user allows it.
 func TestPin(t *testing.T) {
 	c := open(t)
