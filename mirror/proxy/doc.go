@@ -28,6 +28,8 @@
 // were under way have ended. All requests have the context of the network, which ends then, and pass one switch, which
 // sends none after that. Other parts of the program that dial use [Proxy.NetworkContext].
 //
+// The mode belongs to the store. If several nodes use it, each reads the mode every second; see [Options.Leases].
+//
 // In every mode the mirror can be read-only. Clients cannot change what is stored then, and content of upstreams passes
 // through without being stored. The same happens to content of upstreams while the disk is full; it is verified as it
 // passes.

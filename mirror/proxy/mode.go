@@ -8,11 +8,8 @@ import (
 	"airmirror/mirror"
 )
 
-// settingState is the kind of the records that hold the mode and the read-only setting, and modeKey that of the mode.
-const (
-	settingState = "setting"
-	modeKey      = "mode"
-)
+// modeKey is the key of the record that holds the mode.
+const modeKey = "mode"
 
 // loadMode returns the mode that was set last, in this run or an earlier one.
 func (p *Proxy) loadMode(ctx context.Context) (mirror.Mode, error) {
@@ -34,15 +31,18 @@ func (p *Proxy) Mode() mirror.Mode {
 
 // SetMode sets the mode and stores it for the next start. Offline ends all requests and transfers that are under way.
 // With [Options.Offline] the mode cannot change: [mirror.CodeUnsupported]. With any other error the mode has changed
-// but is not stored, so that a mirror can be switched to offline even if its disk is full.
+// but is not stored, so that a mirror can be switched to offline even if its disk is full. Other nodes of the store have the
+// mode a second after it is stored.
 func (p *Proxy) SetMode(ctx context.Context, mode mirror.Mode) error {
 	if p.opts.Offline && mode != mirror.Offline {
 		return mirror.Errorf(mirror.CodeUnsupported, "this mirror was started with --offline: restart it without to allow upstream requests")
 	}
-	p.network.set(p.tasks.ctx, mode)
-	p.backfill.retry()
-	p.log.Info("mode changed", zap.String("mode", string(mode)))
-	if err := p.store.SetState(ctx, settingState, map[string][]byte{modeKey: []byte(mode)}); err != nil {
+	err := p.settings.change(ctx, modeKey, []byte(mode), func() {
+		p.network.set(p.tasks.ctx, mode)
+		p.backfill.retry()
+		p.log.Info("mode changed", zap.String("mode", string(mode)))
+	})
+	if err != nil {
 		return mirror.Errorf(mirror.CodeUnknown, "the mode is %s now, but cannot be saved for the next start: %w", mode, err)
 	}
 	return nil

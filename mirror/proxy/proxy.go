@@ -44,6 +44,7 @@ type Proxy struct {
 	backfill *backfill
 	counters *counters
 	pulls    *pulls
+	settings *settings
 	tasks    *tasks
 }
 
@@ -60,6 +61,10 @@ func New(store mirror.Store, upstream mirror.Upstream, opts Options) (*Proxy, er
 	p.pins.migrate(p.tasks.ctx)
 	p.tasks.group.Add(1)
 	go p.saveRegularly()
+	if p.opts.Leases != nil {
+		p.tasks.group.Add(1)
+		go p.followSettings()
+	}
 	if p.opts.ScrubEvery > 0 {
 		p.tasks.group.Add(1)
 		go p.verifier.scrub(scrub)
@@ -156,6 +161,7 @@ func assemble(store mirror.Store, upstream mirror.Upstream, opts Options) *Proxy
 		p.upstream = newUpstreamSwitch(upstream)
 	}
 	p.pulls = newPulls(store, time.Now, log)
+	p.settings = &settings{store: store, unsaved: make(map[string][]byte)}
 	limiter := newMissLimiter(opts.MissesPerSecond)
 	p.absent = absentCache{newTTLCache[error](maxAbsent, opts.NegativeTTL)}
 	p.calls = &callGroup{tasks: p.tasks, network: p.network, limiter: limiter}
@@ -204,7 +210,10 @@ func assemble(store mirror.Store, upstream mirror.Upstream, opts Options) *Proxy
 	p.pins = &pins{store: store, content: p.content, log: log}
 	p.verifier = &verifier{
 		store: store, recovery: p.recovery, images: p.images, tasks: p.tasks, log: log,
-		scrubEvery: opts.ScrubEvery, scrubRate: opts.ScrubRate,
+		scrubEvery: opts.ScrubEvery, scrubRate: opts.ScrubRate, leases: mirror.Alone{}, now: time.Now,
+	}
+	if opts.Leases != nil {
+		p.verifier.leases, p.verifier.shared, p.verifier.now = opts.Leases, true, store.Now
 	}
 	// Recovery and backfill fetch, and fetches use both.
 	p.recovery.content, p.recovery.fetcher, p.recovery.backfill, p.recovery.wants = p.content, p.fetcher, p.backfill, p.wants

@@ -54,15 +54,17 @@ func (p *Proxy) ReadOnly() bool { return p.writes.readOnly.Load() }
 // SetReadOnly makes the mirror read-only, or ends that, and stores the setting for the next start. While it is read-only,
 // pushes and deletions fail with [mirror.CodeUnavailable], and content of upstreams is passed on without being stored.
 // Transfers that are under way are still stored, and so is the state of the mirror itself, such as wants. With an error
-// the setting has changed but is not stored.
+// the setting has changed but is not stored. Other nodes of the store have the setting a second after it is stored.
 func (p *Proxy) SetReadOnly(ctx context.Context, on bool) error {
-	p.writes.readOnly.Store(on)
 	var record []byte
 	if on {
 		record = []byte("on")
 	}
-	p.log.Info("read-only changed", zap.Bool("readOnly", on))
-	if err := p.store.SetState(ctx, settingState, map[string][]byte{readOnlyKey: record}); err != nil {
+	err := p.settings.change(ctx, readOnlyKey, record, func() {
+		p.writes.readOnly.Store(on)
+		p.log.Info("read-only changed", zap.Bool("readOnly", on))
+	})
+	if err != nil {
 		return mirror.Errorf(mirror.CodeUnknown, "read-only is %t now, but cannot be saved for the next start: %w", on, err)
 	}
 	p.backfill.retry()

@@ -35,6 +35,9 @@ type verifier struct {
 	// scrubEvery and scrubRate are [Options.ScrubEvery] and [Options.ScrubRate].
 	scrubEvery time.Duration
 	scrubRate  int64
+	leases     mirror.Leases
+	shared     bool             // other nodes scrub the same store
+	now        func() time.Time // of scrubs; all nodes have the same
 
 	mu      sync.Mutex
 	running int
@@ -47,17 +50,19 @@ func (v *verifier) load(ctx context.Context) (run scrubRun, err error) {
 	var last verifyRecord
 	if json.Unmarshal(state[lastKey], &last) == nil {
 		summary := mirror.VerifySummary(last)
+		v.mu.Lock()
 		v.last = &summary
+		v.mu.Unlock()
 	}
 	_ = json.Unmarshal(state[scrubKey], &run)
 	return run, err
 }
 
 // save writes a record. It does so while the proxy closes as well, since the store is still open.
-func (v *verifier) save(key string, value any) {
+func (v *verifier) save(ctx context.Context, key string, value any) {
 	record, err := json.Marshal(value)
 	if err == nil {
-		err = v.store.SetState(context.WithoutCancel(v.tasks.ctx), verifyState, map[string][]byte{key: record})
+		err = v.store.SetState(context.WithoutCancel(ctx), verifyState, map[string][]byte{key: record})
 	}
 	if err != nil {
 		v.log.Error("cannot save the state of the verification", zap.Error(err))
@@ -71,11 +76,11 @@ func (v *verifier) addRunning(n int) {
 }
 
 // finished records the summary of a complete verification.
-func (v *verifier) finished(summary mirror.VerifySummary) {
+func (v *verifier) finished(ctx context.Context, summary mirror.VerifySummary) {
 	v.mu.Lock()
 	v.last = &summary
 	v.mu.Unlock()
-	v.save(lastKey, verifyRecord(summary))
+	v.save(ctx, lastKey, verifyRecord(summary))
 }
 
 func (v *verifier) status() mirror.VerifyStatus {
@@ -136,7 +141,7 @@ func (r *verifyRun) run(ctx context.Context) error {
 	}
 	clock()
 	if len(failures) == 0 {
-		r.finished(r.summary)
+		r.finished(ctx, r.summary)
 	}
 	return errors.Join(failures...)
 }

@@ -165,6 +165,7 @@ func (i *Instance) newProxy() (*proxy.Proxy, error) {
 		CheckCapacity:   i.capacity.Check,
 		MissesPerSecond: func() float64 { return i.current().Limits.MissesPerSecond },
 		OnWant:          i.events.Want,
+		Leases:          i.store.Leases(config.HostName()),
 		Offline:         c.Offline,
 		Log:             i.log,
 
