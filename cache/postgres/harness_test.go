@@ -163,7 +163,7 @@ func (s *testServer) prepareTemplate() error {
 	if err := s.exec("postgres", "create database template"); err != nil {
 		return err
 	}
-	x, err := Open(context.Background(), s.url("template"))
+	x, err := Open(context.Background(), Options{URL: s.url("template")})
 	if err != nil {
 		return err
 	}
@@ -240,7 +240,7 @@ func Database(t *testing.T) string {
 // OpenIndex opens the index in a database.
 func OpenIndex(t *testing.T, url string) *Index {
 	t.Helper()
-	x, err := Open(t.Context(), url)
+	x, err := Open(t.Context(), Options{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,11 @@
 //
 // Nothing depends on the state of a session: no prepared statements, no session locks, no settings. So a pooler that assigns
 // connections to transactions, such as PgBouncer, may be between.
+//
+// # Failures
+//
+// If the server does not answer, or ends the connection, a call fails with [mirror.CodeUnavailable], within the time limits of
+// options.go. Nothing waits for ever.
 package postgres
 
 import (
@@ -61,13 +66,13 @@ var (
 	_ backend.Shared = (*Index)(nil)
 )
 
-// Open connects to a database and migrates its tables to this version of the program. The url is a connection string as
-// libpq reads it. Nodes may open the same database at the same time. Open returns an error for a server that is too old, is
-// a standby, or acknowledges commits before they are durable, and for tables that a newer program has written.
-func Open(ctx context.Context, url string) (*Index, error) {
-	config, err := pgxpool.ParseConfig(url)
+// Open connects to a database and migrates its tables to this version of the program. Nodes may open the same database at the
+// same time. Open returns an error for a server that is too old, is a standby, or acknowledges commits before they are durable,
+// and for tables that a newer program has written.
+func Open(ctx context.Context, options Options) (*Index, error) {
+	config, err := options.config()
 	if err != nil {
-		return nil, fmt.Errorf("the address of PostgreSQL cannot be read: %w", err) // the error does not show the password
+		return nil, err
 	}
 	return open(ctx, config)
 }
@@ -85,13 +90,13 @@ func open(ctx context.Context, config *pgxpool.Config) (*Index, error) {
 		return nil, fmt.Errorf("open %s: %w", where, err)
 	}
 	x := &Index{pool: pool, tables: make(map[backend.Table]string)}
-	if err := errors.Join(x.checkServer(ctx)); err != nil {
+	if err := x.checkServer(ctx); err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("open %s: %w", where, err)
+		return nil, fmt.Errorf("open %s: %w", where, explainOpen(err))
 	}
 	if err := x.migrate(ctx); err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("migrate %s: %w", where, err)
+		return nil, fmt.Errorf("migrate %s: %w", where, explainOpen(err))
 	}
 	return x, nil
 }
@@ -134,7 +139,12 @@ func (x *Index) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if x.closed.Load() {
 		return nil, ErrClosed
 	}
-	conn, err := x.pool.Acquire(ctx)
+	limited, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	conn, err := x.pool.Acquire(limited)
+	if err != nil && ctx.Err() == nil && !x.closed.Load() {
+		return nil, unavailable(err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
 	}
@@ -150,8 +160,15 @@ func (x *Index) setTables(names []string) {
 
 // ServerTime implements [backend.Shared].
 func (x *Index) ServerTime(ctx context.Context) (at time.Time, err error) {
-	if err := x.pool.QueryRow(ctx, `select clock_timestamp()`).Scan(&at); err != nil {
-		return at, fmt.Errorf("read the time of PostgreSQL: %w", err)
+	conn, err := x.acquire(ctx)
+	if err != nil {
+		return at, err
+	}
+	defer conn.Release()
+	limited, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	if err := conn.QueryRow(limited, `select clock_timestamp()`).Scan(&at); err != nil {
+		return at, explain(ctx, fmt.Errorf("read the time of PostgreSQL: %w", err))
 	}
 	return at, nil
 }

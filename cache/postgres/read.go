@@ -203,7 +203,9 @@ func (r *reader) run(s statement, read func(pgx.Rows) error) error {
 }
 
 func (r *reader) send(batch *pgx.Batch, skip int, read func(pgx.Rows) error) (err error) {
-	results := r.conn.SendBatch(r.ctx, batch)
+	ctx, cancel := context.WithTimeout(r.ctx, answerTimeout)
+	defer cancel()
+	results := r.conn.SendBatch(ctx, batch)
 	defer func() { err = errors.Join(err, results.Close()) }()
 	for range skip {
 		if _, err := results.Exec(); err != nil {

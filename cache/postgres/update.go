@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -13,8 +11,6 @@ import (
 )
 
 const (
-	// endTimeout limits how long the end of a transaction may take when the server does not answer.
-	endTimeout = 30 * time.Second
 	// maxAttempts is how often an update that the server ended runs again.
 	maxAttempts = 5
 )
@@ -34,14 +30,14 @@ func (x *Index) Update(ctx context.Context, locks backend.Locks, f func(backend.
 		err := x.update(ctx, locks, alone, f)
 		var failed *pgconn.PgError
 		if attempt == maxAttempts || !errors.As(err, &failed) {
-			return err
+			return explain(ctx, err)
 		}
 		switch failed.Code {
 		case codeSerialization, codeDeadlock:
 		case codeOutOfMemory:
 			alone = true
 		default:
-			return err
+			return explain(ctx, err)
 		}
 	}
 }
@@ -72,7 +68,7 @@ func (w *writer) commit() error {
 	if len(w.writes) == 0 {
 		return nil // the transaction has only read
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), endTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), answerTimeout)
 	defer cancel()
 	var batch pgx.Batch
 	if !w.begun {
@@ -93,7 +89,7 @@ func (w *writer) commit() error {
 	}
 	var failed *pgconn.PgError
 	if !errors.As(err, &failed) {
-		err = fmt.Errorf("PostgreSQL did not answer the commit, which may have succeeded: %w", err)
+		err = &lostCommitError{err}
 	}
 	return err
 }

@@ -25,7 +25,7 @@ func (x *Index) view(ctx context.Context, single bool, f func(backend.ReadTx) er
 	defer r.end()
 	err = f(r)
 	if r.err != nil {
-		return r.err
+		return explain(ctx, r.err)
 	}
 	return err
 }
@@ -34,7 +34,7 @@ func (x *Index) view(ctx context.Context, single bool, f func(backend.ReadTx) er
 func (r *reader) end() {
 	defer func() { r.conn.Release() }()
 	if r.begun {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), endTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), answerTimeout)
 		defer cancel()
 		_, _ = r.conn.Exec(ctx, "rollback") // the pool drops a connection that is still in a transaction
 	}
