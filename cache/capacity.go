@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -52,7 +53,7 @@ func (f *Capacity) refresh() {
 	total, free, err := f.store.Space()
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
-		f.err = nil
+		f.err, f.free = nil, math.MaxInt64
 	case err != nil:
 		f.err = err
 	default:

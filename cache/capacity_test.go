@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"airmirror/cache"
+	"airmirror/cache/cachetest"
 	"airmirror/mirror"
 )
 
@@ -37,5 +38,14 @@ func TestCapacity(t *testing.T) {
 		if (mirror.CodeOf(err) == mirror.CodeStorageFull) != tt.full || !tt.full && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestCapacityWithoutADisk(t *testing.T) {
+	index := openBolt(t, t.TempDir())
+	s := newStore(t, cachetest.IndexedBlobs(index, "objects"), index, cache.Options{})
+	defer closeStore(t, s)
+	if err := s.Capacity(func(int64) int64 { return 1 << 30 }).Check(1 << 40); err != nil {
+		t.Error(err)
 	}
 }
