@@ -28,6 +28,8 @@ const (
 // idRow is the identity of the index, and the content of the marker.
 type idRow struct {
 	ID string `json:"id"`
+	// Place is the bucket and the prefix where the marker was first written; only in the index.
+	Place string `json:"place,omitempty"`
 }
 
 // checkBucket returns an error if the bucket belongs to another index, or if a right is missing. Each start of a node makes
@@ -90,10 +92,11 @@ func (o *Objects) checkMarker(ctx context.Context, id string) error {
 	return nil
 }
 
-// writeMarker writes the marker into a bucket that is new: the index has no objects yet.
+// writeMarker writes the marker into a bucket that is new: the index has no objects yet, and no other node has begun with
+// another bucket.
 func (o *Objects) writeMarker(ctx context.Context, id string) error {
-	used := false
-	err := o.index.View(ctx, func(tx backend.ReadTx) error {
+	place, known, used := o.options.S3.Bucket+"/"+o.options.S3.Prefix, "", false
+	err := o.index.Update(ctx, backend.Locks{Exclusive: []string{"bucket"}}, func(tx backend.WriteTx) error {
 		used = false
 		for _, table := range []backend.Table{tableObjects, tableUploads} {
 			for range tx.Scan(table, "", "") {
@@ -101,13 +104,17 @@ func (o *Objects) writeMarker(ctx context.Context, id string) error {
 				break
 			}
 		}
-		return nil
+		row, _, err := getRow[idRow](tx, tableBucket, idKey)
+		if known = row.Place; err != nil || used || known != "" {
+			return err
+		}
+		return putRow(tx, tableBucket, idKey, idRow{ID: id, Place: place})
 	})
 	if err != nil {
 		return err
 	}
-	if used {
-		return fmt.Errorf("%s has no object %s, but the database names objects: it is the wrong bucket or prefix, or its content was deleted",
+	if used || known != "" && known != place {
+		return fmt.Errorf("%s has no object %s, but the database is in use with a bucket that has one: it is the wrong bucket or prefix, or its content was deleted",
 			o.bucket, markerKey)
 	}
 	marker, err := json.Marshal(idRow{ID: id})

@@ -34,8 +34,7 @@
 //
 // # What is missing
 //
-// Nothing uses this package yet: there are no settings, and no answer of the registry is a redirect. Somebody has to call
-// [Objects.Clean], on one node at a time. The times of last writes are by the clocks of the nodes, and an upload that one
+// No answer of the registry is a redirect yet. The times of last writes are by the clocks of the nodes, and an upload that one
 // node receives for longer than uploads may be idle can be discarded by another one. Credentials come from the settings, the
 // environment or a file; roles of machines and pods are not supported.
 package objects

@@ -21,7 +21,7 @@ func TestStart(t *testing.T) {
 		want   string
 	}{
 		{name: "other cluster", empty: true, want: "belongs to another cluster"},
-		{name: "other prefix", change: func(c *s3.Config) { c.Prefix = "other/" }, want: "the database names objects"},
+		{name: "other prefix", change: func(c *s3.Config) { c.Prefix = "other/" }, want: "the wrong bucket or prefix"},
 		{name: "no bucket", change: func(c *s3.Config) { c.Bucket = "missing" }, want: "the bucket does not exist"},
 		{name: "unknown key", change: func(c *s3.Config) { c.AccessKey = "nobody" }, want: "check the credentials"},
 		{name: "wrong secret", change: func(c *s3.Config) { c.SecretKey = "wrong" }, want: "check the credentials"},
@@ -44,6 +44,18 @@ func TestStart(t *testing.T) {
 	}
 	if _, err := read(t, openNode(t, s, index), d); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestStartElsewhere opens another part of the bucket with an index that names no object yet.
+func TestStartElsewhere(t *testing.T) {
+	s, index := store(t), openIndex(t)
+	openNode(t, s, index)
+	config := s.config()
+	config.Prefix = "other/" + config.Prefix
+	_, err := Open(t.Context(), index, Options{S3: config, Folder: t.TempDir()})
+	if err == nil || !strings.Contains(err.Error(), "the wrong bucket or prefix") {
+		t.Errorf("Open: %v", err)
 	}
 }
 
