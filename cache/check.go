@@ -154,6 +154,9 @@ func splitKey(key string) []string { return strings.Split(key, "\x00") }
 // Backup implements [mirror.CheckStore].
 func (s *Store) Backup(ctx context.Context, w io.Writer) (int64, error) {
 	copier, ok := s.index.(backend.Copier)
+	if s.shared {
+		return 0, mirror.Errorf(mirror.CodeUnsupported, "the index is in a database: back that up with its own tools, such as pg_dump, and then the bucket")
+	}
 	if !ok {
 		return 0, mirror.Errorf(mirror.CodeUnsupported, "this index cannot be copied while it is in use")
 	}

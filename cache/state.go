@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 
 	"airmirror/cache/backend"
@@ -10,6 +11,7 @@ import (
 
 // State implements [mirror.StateStore].
 func (s *Store) State(ctx context.Context, kind string) (records map[string][]byte, err error) {
+	kind = s.stateKind(kind)
 	err = s.index.View(ctx, func(tx backend.ReadTx) error {
 		records = readState(tx, kind)
 		return nil
@@ -19,12 +21,14 @@ func (s *Store) State(ctx context.Context, kind string) (records map[string][]by
 
 // SetState implements [mirror.StateStore].
 func (s *Store) SetState(ctx context.Context, kind string, records map[string][]byte) error {
+	kind = s.stateKind(kind)
 	err := s.index.Update(ctx, stateLocks(kind), func(tx backend.WriteTx) error { return writeState(tx, kind, records) })
 	return explain(err, "write state of kind %s", kind)
 }
 
 // ChangeState implements [mirror.StateStore].
 func (s *Store) ChangeState(ctx context.Context, kind string, change func(records map[string][]byte) (map[string][]byte, error)) error {
+	kind = s.stateKind(kind)
 	err := s.index.Update(ctx, stateLocks(kind), func(tx backend.WriteTx) error {
 		records, err := change(readState(tx, kind))
 		if err != nil {
@@ -33,6 +37,14 @@ func (s *Store) ChangeState(ctx context.Context, kind string, change func(record
 		return writeState(tx, kind, records)
 	})
 	return explain(err, "change state of kind %s", kind)
+}
+
+// stateKind returns the kind under which the index has the state of a kind: another one for each node, if it belongs to the node.
+func (s *Store) stateKind(kind string) string {
+	if slices.Contains(s.options.NodeState, kind) {
+		return kind + "@" + s.options.Node
+	}
+	return kind
 }
 
 func stateLocks(kind string) backend.Locks {

@@ -62,6 +62,10 @@ type Options struct {
 	// stored holds is half of it. Sweeps keep blobs that were used within it. With zero, each such answer is written to
 	// the index.
 	Grace time.Duration
+	// Node identifies this node among those of a shared index. NodeState are the kinds of state that each node has for itself,
+	// such as its jobs.
+	Node      string
+	NodeState []string
 	// Migrating is called before an index of an older version is migrated, which can take minutes. It may be nil.
 	Migrating func()
 	// Log receives errors that no caller sees. The default discards them.

@@ -107,6 +107,9 @@ func (q *adminCommand) open(ctx context.Context) (client *admin.Client, end func
 		if q.detach {
 			return nil, nil, errNoServerToDetach
 		}
+		if err := server.CheckDirect(q.Config); err != nil {
+			return nil, nil, err
+		}
 		if err := q.checkFolder(); err != nil {
 			return nil, nil, err
 		}

@@ -34,6 +34,9 @@ func rebuild(cmd *cobra.Command, q *adminCommand, c verifyConfig) error {
 	if isRemote(cmd) {
 		return &exitError{exitUsage, errors.New("--rebuild cannot be used with --server: it works in a data folder of this machine")}
 	}
+	if server.IsShared(q.Config) {
+		return &exitError{exitUsage, errors.New("--rebuild makes the index of a data folder, and this store is shared: its index is in PostgreSQL; restore that from a backup")}
+	}
 	if err := checkStopped(cmd.Context(), q.Data); err != nil {
 		return err
 	}

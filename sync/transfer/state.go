@@ -214,8 +214,8 @@ func (svc *Service) dropState(ctx context.Context, state *importState, doc *bund
 }
 
 // Resume protects the content of pending imports, drops imports that have waited for longer than pendingTimeout, and
-// deletes partial blobs that no import refers to. It must be called when a mirror starts, before the first collection
-// and the first import.
+// deletes partial blobs that no import refers to, unless another node may be importing them. It must be called when a mirror
+// starts, before the first collection and the first import.
 func (svc *Service) Resume(ctx context.Context) error {
 	states, err := svc.store.State(ctx, importStates)
 	if err != nil {
@@ -239,6 +239,9 @@ func (svc *Service) Resume(ctx context.Context) error {
 		}
 		svc.pending.protect(svc.store, state, doc)
 		known = append(known, state.parts()...)
+	}
+	if svc.opts.SharedStore {
+		return nil
 	}
 	for upload, err := range svc.store.Uploads(ctx) {
 		if err == nil && upload.Repo == "" && !slices.Contains(known, upload.ID) {

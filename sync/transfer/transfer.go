@@ -61,6 +61,8 @@ type Options struct {
 	Signed bool
 	// IgnoreNondistributable exports images whose nondistributable layers are not stored, and omits these layers.
 	IgnoreNondistributable bool
+	// SharedStore means that other nodes use the store, too, and may be importing into it.
+	SharedStore bool
 	// Limits restrict what is read from bundles.
 	Limits bundle.Limits
 	Log    *zap.Logger

@@ -28,6 +28,7 @@ type Config struct {
 	Listen         string   `yaml:"listen" flag:"true"`
 	TrustedProxies []string `yaml:"trustedProxies"`
 	Data           string   `yaml:"data" flag:"true"`
+	Store          Store    `yaml:"store"`
 	// Upstream holds upstreams in short form, [HOST=]URL. They come before Upstreams. After Load, Upstreams includes them.
 	Upstream        []string   `yaml:"upstream" flag:"true"`
 	Upstreams       []Upstream `yaml:"upstreams"`
@@ -94,6 +95,7 @@ func Default() Config {
 		Listen: defaultListen, Data: "data", KnownUpstreams: true, TagTTL: TTL(time.Minute), UpstreamTimeout: Duration(5 * time.Second),
 		RetryFor: Duration(5 * time.Minute), ShutdownTimeout: Duration(30 * time.Second), AllowDelete: true, LogLevel: "info", LogFormat: "auto",
 		Auth:    Auth{AnonymousPull: true, LoopbackPush: LoopbackAuto},
+		Store:   Store{Cache: StoreCache{Size: 10 << 30}},
 		GC:      defaultGC(),
 		Verify:  Verify{Rate: 10 << 20},
 		Limits:  Limits{Requests: 8192, OpenUploads: 10_000, MissesPerSecond: 200, StallTimeout: Duration(5 * time.Minute)},
@@ -119,6 +121,7 @@ func (c Config) Complete(origins settings.Origins) (Config, error) {
 		{"console.listen", func() error { return checkAddress(cmp.Or(c.Console.Listen, defaultListen)) }},
 		{"tls.redirectHTTP", func() error { return checkAddress(cmp.Or(c.TLS.RedirectHTTP, defaultListen)) }},
 		{"data", c.checkData},
+		{"store", c.checkStore},
 		{"trustedProxies", c.checkProxies},
 		{"upstreams", c.checkUpstreams},
 		{"local", func() error { return checkPatterns(c.Local) }},

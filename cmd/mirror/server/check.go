@@ -26,6 +26,8 @@ func CheckFiles(settings config.Loaded, log *zap.Logger) error {
 	errs = append(errs, err)
 	_, err = newUpstream(settings.Config, settings.Registries(), Options{}, log)
 	errs = append(errs, err, checkPasswordFiles(settings.Config))
+	_, err = settings.Cluster()
+	errs = append(errs, err, checkReadable(settings.Store.Postgres.PasswordFile, "the password of PostgreSQL"))
 	_, err = settings.Bundles.Verifier(nil)
 	if err = errors.Join(append(errs, err)...); err != nil {
 		return &Error{InvalidConfig, err}

@@ -18,6 +18,7 @@ import (
 	"airmirror/api/events"
 	"airmirror/api/registry"
 	"airmirror/cache"
+	"airmirror/cache/cluster"
 	"airmirror/cmd/mirror/config"
 	"airmirror/gc"
 	"airmirror/mirror"
@@ -45,7 +46,7 @@ type Options struct {
 	spool bool
 }
 
-// Instance is the mirror of a data folder in this process. Only one process can open a data folder at a time.
+// Instance is the mirror of a data folder, or a node of a shared store, in this process. Only one process can open a data folder at a time.
 type Instance struct {
 	Proxy *proxy.Proxy
 
@@ -54,6 +55,7 @@ type Instance struct {
 	log       *zap.Logger
 	live      atomic.Pointer[config.Config] // the settings in effect, which a reload replaces
 	store     *cache.Store
+	node      *cluster.Node // of a shared store; otherwise nil
 	capacity  *cache.Capacity
 	events    *events.Events
 	collector *gc.Collector
@@ -74,9 +76,8 @@ func Open(ctx context.Context, settings config.Loaded, opts Options) (*Instance,
 	if i.opts.address == "" {
 		i.opts.address = settings.Listen
 	}
-	var err error
 	opts.Store.Log = i.log
-	if i.store, err = openStore(settings.Data, opts.Store); err != nil {
+	if err := i.openStore(ctx, opts.Store); err != nil {
 		return nil, err
 	}
 	removeLeftovers(settings.Data, i.log)
@@ -104,7 +105,7 @@ func (i *Instance) open(ctx context.Context) (err error) {
 	}
 	i.uploads = newOpenUploads(i.current)
 	i.collector, err = gc.NewCollector(ctx, notifyingStore{i.store, i.uploads.End}, i.Proxy, gc.CollectorOptions{
-		Schedule: c.GC.Collector(c.Names()), Disk: i.store.Space, OnCollected: i.collected,
+		Schedule: c.GC.Collector(c.Names()), Disk: i.space(), OnCollected: i.collected,
 		Leases: i.store.Leases(config.HostName()), Log: i.log,
 	})
 	if err != nil {
@@ -114,9 +115,10 @@ func (i *Instance) open(ctx context.Context) (err error) {
 		Host: config.HostName(), Tool: "mirror " + i.opts.Version, Limits: ArchiveLimits, Log: i.log,
 		Verifier: func(keys []string) (transfer.Verifier, error) { return i.current().Bundles.Verifier(keys) },
 		Signed:   c.Bundles.RequireSignature, Destination: c.Bundles.Destination, IgnoreNondistributable: c.IgnoreNondistributable,
+		SharedStore: i.node != nil,
 	})
 	var store service.Store = i.store
-	if i.opts.spool {
+	if i.opts.spool && i.node == nil {
 		store = spoolingStore{Store: i.store, folder: c.Data, room: i.capacity.Check, log: i.log}
 	}
 	i.service = service.New(i.Proxy, store, service.Options{Transfer: bundles, Collector: i.collector, Registry: i.registryAt, Events: i.events, Room: i.capacity.Check})
@@ -254,6 +256,14 @@ func (i *Instance) Admin() *admin.Handler {
 		return d
 	}
 	return i.admin(admin.Options{Details: details})
+}
+
+// space returns how the collector finds out the space of the disk; nil if the store is on no disk of this machine.
+func (i *Instance) space() func() (total, free int64, err error) {
+	if i.node != nil {
+		return nil
+	}
+	return i.store.Space
 }
 
 // disk returns the space of the disk; nil if it is unknown.

@@ -14,6 +14,9 @@ import (
 
 // readyChecks returns the conditions for the server to be ready. Upstreams are not among them.
 func (s *server) readyChecks() []middleware.Check {
+	if s.node != nil {
+		return s.nodeChecks()
+	}
 	data := s.settings.Data
 	return []middleware.Check{
 		{Name: "the data folder is not writable", Run: func(context.Context) error { return tryWrite(data) }},

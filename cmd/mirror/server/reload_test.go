@@ -17,6 +17,9 @@ func TestSettingsThatNeedARestart(t *testing.T) {
 		"listen", "data", "tls.redirectHTTP", "bundles.requireSignature", "bundles.destination", "verify.interval", "verify.rate", "metrics.enabled", "metrics.listen",
 		"api.enabled", "api.listen", "console.enabled", "console.listen",
 		"offline", "mode", "logFormat", "ignoreNondistributable",
+		"store.cache.size", "store.postgres.caFile", "store.postgres.passwordFile", "store.postgres.url", "store.s3.accessKey", "store.s3.bucket",
+		"store.s3.caFile", "store.s3.endpoint", "store.s3.pathStyle", "store.s3.prefix", "store.s3.region", "store.s3.secretKey",
+		"store.s3.secretKeyFile",
 	}
 	r := newReloader(&server{Instance: &Instance{}}, nil, zap.NewAtomicLevel())
 	var needs []string

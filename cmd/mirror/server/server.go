@@ -123,7 +123,7 @@ func (s *server) serve(ctx context.Context) error {
 	s.events.Deliver(s.Proxy.NetworkContext)
 	stopAdmin := s.serveAdmin(ctx)
 	stopCollector := s.serveCollector(ctx)
-	stopCompaction := s.compactIndex(ctx)
+	stopUpkeep := s.keepUp(ctx)
 	s.Proxy.SurveyInAdvance()
 	failed := make(chan error, 3)
 	s.transport.prepareServer(clients)
@@ -152,7 +152,7 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	stopAdmin(deadline)
 	stopCollector()
-	stopCompaction()
+	stopUpkeep()
 	if err := clients.Shutdown(deadline); err != nil {
 		log.Warn("clients were disconnected", zap.Error(err))
 		clients.Close()
@@ -177,6 +177,14 @@ func (s *server) newClientServer(ctx context.Context) *http.Server {
 		return s.places.withConn(mirror.WithClient(ctx, conn.RemoteAddr()), conn)
 	}
 	return clients
+}
+
+// keepUp does what the store needs in the background, until ctx ends or stop is called.
+func (s *server) keepUp(ctx context.Context) (stop func()) {
+	if s.node != nil {
+		return s.cleanBucket(ctx)
+	}
+	return s.compactIndex(ctx)
 }
 
 // serveCollector runs the collector until ctx ends or stop is called. stop waits for a running collection, which ends

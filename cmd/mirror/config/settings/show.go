@@ -131,7 +131,7 @@ func maskedURL(text string) string {
 	if err != nil {
 		return mask
 	}
-	if u.Host == "" { // a word such as none
+	if u.Host == "" && u.Scheme == "" { // a word such as none
 		return text
 	}
 	shown := u.Scheme + "://"
