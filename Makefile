@@ -75,7 +75,7 @@ race: ## The same with the race detector (needs a C compiler)
 	$(MAKE) --no-print-directory test TESTFLAGS="$(TESTFLAGS) -race"
 
 # Clients of today that build within a few minutes, and all of them, as .ci/tools/modules pins them. What Debian has is older.
-CLIENTS     := containerd containerd-shim-runc-v2 ctr regctl oras conformance
+CLIENTS     := containerd containerd-shim-runc-v2 ctr regctl oras conformance versitygw
 ALL_CLIENTS := $(CLIENTS) dockerd buildkitd buildctl buildx helm cosign
 
 e2e: build $(BIN)/crane $(addprefix $(BIN)/clients/,$(CLIENTS)) ## Drive the binary with real clients: docker, containerd, podman, skopeo, crane, regctl, oras, nginx

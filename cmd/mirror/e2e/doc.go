@@ -18,6 +18,7 @@
 //	refuse_test.go     requests that must be refused, as they go over a socket; refuse_*_test.go are the tables of them
 //	change_test.go     everything that changes while clients work
 //	pages_test.go      what README and the pages of deploy/docs show, run as it stands there
+//	engines_test.go    PostgreSQL and an S3 server, for nodes with one store; cluster_test.go has those
 //	today_test.go      clients of today, told what 'mirror client' prints; today_*_test.go are the tests of each
 //	docker_test.go, containerd_test.go, …   one client each, its helpers and its tests
 //
