@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"airmirror/cmd/mirror/config"
 	"airmirror/cmd/mirror/config/settings"
 )
 
@@ -160,6 +161,21 @@ func flagError(cmd *cobra.Command, err error) error {
 		err = fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, invalid.GetValue(), expected(err))
 	}
 	return &exitError{exitUsage, fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
+}
+
+// checkEmptyFlags returns an error for a flag whose value is empty, if that would mean that the flag was not given. A script
+// whose variable is unset must not import without the key in it. An empty setting resets one of the configuration.
+func checkEmptyFlags(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		value := f.Value.String()
+		if !config.IsSetting(f) && (value == "" || value == "[]") && value == f.DefValue {
+			err = errors.Join(err, fmt.Errorf("--%s is empty: give it a value, or leave it out", f.Name))
+		}
+	})
+	if err != nil {
+		err = &exitError{exitUsage, err}
+	}
+	return err
 }
 
 // unknownFlag returns the error for a flag that cmd does not have, with the one that was probably meant.

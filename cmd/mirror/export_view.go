@@ -203,6 +203,9 @@ func printImported(out io.Writer, name string, s *transfer.Summary) {
 	case s.Signed:
 		t.row("signed", "not verified, as this mirror has no trusted key")
 	}
+	if s.DryRun && s.Bundle != "" {
+		t.row("content", "not read: the import verifies it")
+	}
 	_ = t.Flush()
 }
 

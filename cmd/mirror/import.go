@@ -24,6 +24,9 @@ in order. What is damaged or missing of a bundle is rebuilt from the parity besi
 A folder stands for all archives in it and below; other files in it are listed. An image with an
 unusable name is skipped and listed.
 
+--dry-run reads the list of contents of a bundle, and checks its signature and the sizes of its
+files. The import verifies the content.
+
 With --detach, the command ends when the last bundle has arrived, and prints the ID of its job.
 
 Exit codes: 0 everything was imported, 2 invalid flags or files, 6 a tag was not moved as it was

@@ -71,6 +71,9 @@ func run(args []string) int {
 		for _, warning := range config.MisspeltVariables(os.Environ()) {
 			printError(cmd.ErrOrStderr(), warning)
 		}
+		if err := checkEmptyFlags(cmd); err != nil {
+			return err
+		}
 		if err := checkRemote(cmd); err != nil {
 			return err
 		}

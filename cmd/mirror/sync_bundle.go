@@ -85,13 +85,21 @@ func (im *imports) run() error {
 		}
 	}
 	broken := map[string]bool{} // sets of volumes with a refused volume
+	previewed := map[string]bool{}
 	for i, source := range found.list {
 		set := strings.TrimSuffix(source.path, filepath.Ext(source.path))
 		if source.volume != nil && broken[set] {
 			continue
 		}
+		if previewed[set] {
+			if err := im.checkLaterVolume(source); err != nil {
+				return err
+			}
+			continue
+		}
 		summary, err := im.importRepaired(source, i == len(found.list)-1)
 		im.imported = im.imported || err == nil
+		previewed[set] = source.volume != nil && isPreview(summary)
 		if err != nil {
 			err = im.failed(source, err)
 			exit := (*exitError)(nil)
@@ -122,7 +130,10 @@ func (im *imports) outcome(refused, left []string) error {
 		return nil
 	}
 	text := strings.Join(messages, "\n")
-	if im.imported {
+	switch {
+	case im.imported && im.DryRun:
+		text += "; everything else would be imported"
+	case im.imported:
 		text += "; everything else was imported"
 	}
 	return &exitError{code, errors.New(text)}
@@ -194,6 +205,10 @@ func (im *imports) importSource(source source, last bool) (*transfer.Summary, er
 	if bare && mirror.CodeOf(err) == mirror.CodeRangeInvalid {
 		err = fmt.Errorf("%w; if it is imported already under another name, copy %s as well, which says to which bundle this volume belongs", err, volume.DescriptionPath(source.path))
 	}
+	if err == nil && view.ended && im.DryRun {
+		err = checkLength(source, &view.result)
+	}
+	view.failed = err != nil
 	view.end()
 	im.kept += view.kept
 	if !view.ended {
@@ -271,7 +286,8 @@ type importView struct {
 	*jobView
 	name   string
 	result transfer.Summary
-	kept   int // pushed tags that were not moved
+	kept   int  // pushed tags that were not moved
+	failed bool // a preview that found the bundle unusable
 }
 
 func newImportView(cmd *cobra.Command, asJSON bool, name string) *importView {
@@ -307,7 +323,7 @@ func (v *importView) handle(e admin.Event) (string, error) {
 // end prints the summary.
 func (v *importView) end() {
 	v.jobView.end()
-	if v.ended && !v.json {
+	if v.ended && !v.failed && !v.json {
 		printImported(v.out, v.name, &v.result)
 	}
 }

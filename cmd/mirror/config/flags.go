@@ -31,6 +31,9 @@ func (s *Source) Flags(f *pflag.FlagSet, keys ...string) {
 	}
 }
 
+// IsSetting reports whether a flag sets a setting.
+func IsSetting(f *pflag.Flag) bool { return f.Annotations[keyAnnotation] != nil }
+
 // addFlag adds the flag of a setting. The value of the flag is separate from every [Config].
 func addFlag(f *pflag.FlagSet, key settings.Key) {
 	switch v := key.Pointer().(type) {
