@@ -78,6 +78,7 @@ func (p *Plan) addKeepReasons() {
 		}
 		r := &reasons[u.reason]
 		r.Reason = p.reasons[u.reason]
+		r.Code = reasonCodes[r.Reason]
 		r.Images++
 		for _, n := range p.members.of(int32(index)) {
 			for file := range p.filesOf(n) {
@@ -89,7 +90,7 @@ func (p *Plan) addKeepReasons() {
 			}
 		}
 	}
-	unused := KeepReason{Reason: "without a manifest, but added, linked or requested within the grace period"}
+	unused := KeepReason{Reason: reasonUnused, Code: reasonCodes[reasonUnused]}
 	for _, b := range p.blobs.all() {
 		if b.lastImage == noImage && b.keep {
 			unused.Blobs++

@@ -253,7 +253,7 @@ func TestKeepReasons(t *testing.T) {
 	p := w.plan(gc.Policy{MaxSize: 1})
 	w.wantDeleted(p, "image "+other+":v4")
 	want := []gc.KeepReason{
-		{Reason: "pushed", Images: 2, Blobs: 5, Bytes: 2 + 30},
+		{Reason: "pushed", Code: "pushed", Images: 2, Blobs: 5, Bytes: 2 + 30},
 		{Reason: "cannot be fetched again: offline", Images: 2, Blobs: 4, Bytes: 22},
 	}
 	if !slices.Equal(p.KeepReasons, want) {

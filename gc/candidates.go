@@ -40,13 +40,6 @@ func (p *Plan) listBlobs(ctx context.Context, s mirror.Survey) error {
 	return ctx.Err()
 }
 
-const (
-	reasonBlob    = "no manifest uses it"
-	reasonUpload  = "stale: nothing was written for a long time"
-	reasonOrphan  = "orphaned by a crash: not in the index"
-	reasonRemoved = "removed by name"
-)
-
 // Candidates yields everything that is deleted, in the order of deletion. Blobs that are deleted with an image come
 // after all images, and only with [Options.ListBlobs].
 func (p *Plan) Candidates() iter.Seq[Candidate] {
@@ -126,7 +119,7 @@ func (p *Plan) deletedTags() iter.Seq[int32] {
 func (p *Plan) tagCandidate(index int32) Candidate {
 	t := p.tags.at(index)
 	n := p.nodes.at(t.node)
-	return Candidate{Kind: Tag, Name: p.names[n.repo] + ":" + t.name, Digest: n.digest.digest(), LastUsed: p.wallClock(timeOf(n.lastUse)), Reason: p.tagReason(n)}
+	return Candidate{Kind: Tag, Name: p.names[n.repo] + ":" + t.name, Digest: n.digest.digest(), LastUsed: p.wallClock(timeOf(n.lastUse)), Reason: p.tagReason(n), Code: reasonCodes[p.tagReason(n)]}
 }
 
 // tagReason returns why a tag of n is deleted without its image.
@@ -141,7 +134,7 @@ func (p *Plan) tagReason(n *node) string {
 func (p *Plan) imageCandidate(index int32) Candidate {
 	img := p.images[index]
 	c := Candidate{Kind: Manifest, Name: p.imageName(index), Digest: p.nodes.at(img.root).digest.digest(), Manifests: len(p.members.of(index)), Size: img.size,
-		LastUsed: p.wallClock(timeOf(p.nodes.at(img.root).lastUse)), Reason: p.reasons[img.reason]}
+		LastUsed: p.wallClock(timeOf(p.nodes.at(img.root).lastUse)), Reason: p.reasons[img.reason], Code: reasonCodes[p.reasons[img.reason]]}
 	if p.deletesImage(index) {
 		c.Freed = img.freed
 	}
@@ -166,13 +159,13 @@ func (p *Plan) imageName(image int32) string {
 
 func (p *Plan) blobCandidate(b *deletedBlob, freed int64, reason string) Candidate {
 	d := b.digest.digest()
-	return Candidate{Kind: Blob, Name: d.String(), Digest: d, Size: b.size, Freed: freed, LastUsed: p.wallClock(timeOf(b.use)), Reason: reason}
+	return Candidate{Kind: Blob, Name: d.String(), Digest: d, Size: b.size, Freed: freed, LastUsed: p.wallClock(timeOf(b.use)), Reason: reason, Code: reasonCodes[reason]}
 }
 
 func (p *Plan) uploadCandidate(u mirror.UploadInfo) Candidate {
-	return Candidate{Kind: Upload, Name: cmp.Or(u.Repo, "partial blob") + " " + u.ID, Size: u.Size, Freed: u.Size, LastUsed: p.wallClock(u.Written), Reason: reasonUpload}
+	return Candidate{Kind: Upload, Name: cmp.Or(u.Repo, "partial blob") + " " + u.ID, Size: u.Size, Freed: u.Size, LastUsed: p.wallClock(u.Written), Reason: reasonUpload, Code: reasonCodes[reasonUpload]}
 }
 
 func (p *Plan) orphanCandidate(o mirror.Orphan) Candidate {
-	return Candidate{Kind: Orphan, Name: o.Digest.String(), Digest: o.Digest, Size: o.Size, Freed: o.Size, LastUsed: p.wallClock(o.Written), Reason: reasonOrphan}
+	return Candidate{Kind: Orphan, Name: o.Digest.String(), Digest: o.Digest, Size: o.Size, Freed: o.Size, LastUsed: p.wallClock(o.Written), Reason: reasonOrphan, Code: reasonCodes[reasonOrphan]}
 }

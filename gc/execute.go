@@ -130,7 +130,7 @@ func (x *execution) record(s batch, result mirror.DeleteResult) {
 // recordBlobs reports which unreferenced blobs were deleted.
 func (x *execution) recordBlobs(s batch, result mirror.DeleteResult) {
 	for i, d := range s.DeleteRequest.Blobs {
-		c := Candidate{Kind: Blob, Name: d.String(), Digest: d, Size: s.sizes[i], Freed: s.sizes[i], Reason: s.candidate.Reason}
+		c := Candidate{Kind: Blob, Name: d.String(), Digest: d, Size: s.sizes[i], Freed: s.sizes[i], Reason: s.candidate.Reason, Code: s.candidate.Code}
 		kept := ""
 		if !slices.Contains(result.Blobs, d) {
 			c.Freed, kept = 0, "requested since the plan, or deleted already"
@@ -193,7 +193,7 @@ func (p *Plan) batches() iter.Seq[batch] {
 
 // blobBatches yields requests for the unreferenced blobs, and reports whether to continue.
 func (p *Plan) blobBatches(yield func(batch) bool) bool {
-	s := batch{candidate: Candidate{Kind: Blob, Reason: reasonBlob}}
+	s := batch{candidate: Candidate{Kind: Blob, Reason: reasonBlob, Code: reasonCodes[reasonBlob]}}
 	flush := func() bool {
 		full := s
 		full.Before = timeOf(p.cutoff)

@@ -150,17 +150,14 @@ func (p *planner) makeImage(root int32) {
 	p.mark(&p.dependents, root, inImage)
 }
 
-// reasonGrace is the reason of an image that the grace period keeps.
-const reasonGrace = "used, tagged or added within the grace period"
-
 // protectedReason returns why a node is kept whatever the policy says, or "".
 func (p *planner) protectedReason(index int32) string {
 	n := p.nodes.at(index)
 	switch {
 	case n.flags&pinned != 0:
-		return "pinned"
+		return reasonPinned
 	case n.flags&inUse != 0:
-		return "in use by a transfer"
+		return reasonInUse
 	case n.lastUse >= p.cutoff:
 		return reasonGrace
 	}
@@ -188,20 +185,20 @@ func (p *planner) evaluate(root int32) (class, string) {
 			return expired, rule.reason(true)
 		}
 		if p.opts.DeleteUntagged && (n.origin != mirrored || p.fetchError(n.repo) == nil) {
-			return untagged, "untagged"
+			return untagged, reasonUntagged
 		}
 	}
 	switch {
 	case p.hasKeptTag(root):
-		return kept, "a retention rule keeps its tag"
+		return kept, reasonKeptTag
 	case n.flags&unselected != 0 && n.origin == pushed:
-		return kept, "pushed"
+		return kept, reasonPushed
 	case n.flags&unselected != 0 && n.origin == imported:
-		return kept, "imported"
+		return kept, reasonImported
 	case n.flags&unselected != 0:
-		return kept, "something pushed or imported depends on it"
+		return kept, reasonDependency
 	case n.origin == mirrored && p.fetchError(n.repo) != nil:
 		return kept, "cannot be fetched again: " + p.fetchError(n.repo).Error()
 	}
-	return evictable, "least recently used"
+	return evictable, reasonLeastUsed
 }

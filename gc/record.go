@@ -48,6 +48,7 @@ type candidateRecord struct {
 	Freed     int64         `json:"freed"`
 	LastUsed  time.Time     `json:"lastUsed,omitzero"`
 	Reason    string        `json:"why"`
+	Code      string        `json:"code,omitempty"`
 	Kept      string        `json:"kept,omitempty"`
 }
 

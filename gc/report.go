@@ -37,6 +37,8 @@ type Candidate struct {
 	// blob was added, linked or requested; or at which an upload or orphan was written.
 	LastUsed time.Time `json:"lastUsed,omitzero"`
 	Reason   string    `json:"reason"` // why it is deleted or kept
+	// Code stands for a Reason that has no values; "" for others.
+	Code string `json:"code,omitempty"`
 	// Kept is why [Plan.Execute] kept it after all; "" if it was deleted.
 	Kept string `json:"kept,omitempty"`
 }
@@ -55,6 +57,7 @@ type Totals struct {
 // KeepReason counts the content that is kept for one reason.
 type KeepReason struct {
 	Reason string `json:"reason"`
+	Code   string `json:"code,omitempty"`   // as of a [Candidate]
 	Images int    `json:"images,omitempty"` // including untagged manifests
 	Blobs  int    `json:"blobs,omitempty"`  // files, with an image or alone
 	Bytes  int64  `json:"bytes"`            // of the files; a file with several reasons counts for the first

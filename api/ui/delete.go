@@ -25,6 +25,7 @@ type removedItem struct {
 	Freed    int64     `json:"freed"`
 	LastUsed time.Time `json:"lastUsed"`
 	Reason   string    `json:"reason"`
+	Code     string    `json:"code"` // of the reason; "" for one that has values
 	Kept     string    `json:"kept"`
 }
 

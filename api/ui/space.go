@@ -33,6 +33,7 @@ type spacePlan struct {
 	} `json:"budget"`
 	KeepReasons []struct {
 		Reason string `json:"reason"`
+		Code   string `json:"code"`
 		Bytes  int64  `json:"bytes"`
 	} `json:"keepReasons"`
 	Unreadable int              `json:"unreadable"`
@@ -49,6 +50,7 @@ type spaceCandidate struct {
 	Freed    int64         `json:"freed"`
 	LastUsed time.Time     `json:"lastUsed"`
 	Reason   string        `json:"reason"`
+	Code     string        `json:"code"` // of the reason; "" for one that has values
 }
 
 // display returns the name of a candidate for people.
