@@ -71,5 +71,5 @@
 // writes (read-only and capacity) and tasks (what Close waits for).
 //
 // The mode, the read-only setting, wants, the images to complete and the progress of a scrub are records in the store.
-// Wants are saved in batches, since no client waits for the disk because of a miss.
+// Wants are saved in batches, since no client waits for the disk because of a miss. Several nodes add up what they save.
 package proxy

@@ -144,3 +144,16 @@ func (s countedScrubs) Defects(ctx context.Context, opts mirror.CheckOptions) it
 	s.n.Add(1)
 	return s.Store.Defects(ctx, opts)
 }
+
+// awayStore is a store whose states cannot be changed while it is away.
+type awayStore struct {
+	mirror.Store
+	away atomic.Bool
+}
+
+func (s *awayStore) ChangeState(ctx context.Context, kind string, change func(map[string][]byte) (map[string][]byte, error)) error {
+	if s.away.Load() {
+		return errors.New("the server is away")
+	}
+	return s.Store.ChangeState(ctx, kind, change)
+}

@@ -46,8 +46,8 @@ type Options struct {
 	// OnWant is called once for each new [mirror.Want]. A client waits for its answer meanwhile, so OnWant must return
 	// at once.
 	OnWant func(mirror.Want)
-	// Leases are those of a store that several nodes use: then one of them at a time scrubs, and the mode and the read-only
-	// setting of the others are read each second. Nil means that no other process uses the store.
+	// Leases are those of a store that several nodes use: then one of them at a time scrubs, and the mode, the read-only
+	// setting and the wants of the others are read again and again. Nil means that no other process uses the store.
 	Leases mirror.Leases
 	// Mode is the initial mode if no mode was set before. The default is [mirror.Auto].
 	Mode mirror.Mode

@@ -170,6 +170,7 @@ func assemble(store mirror.Store, upstream mirror.Upstream, opts Options) *Proxy
 	p.recovery = &recovery{store: store, routing: p.routing, tasks: p.tasks, log: log}
 	p.content = &content{store: store, tasks: p.tasks, replace: p.recovery.replace, detached: make(chan struct{}, maxDetached), log: log}
 	p.wants = &wants{store: store, content: p.content, absent: p.absent, counters: p.counters, onWant: opts.OnWant, tasks: p.tasks, log: log}
+	p.wants.shared = opts.Leases != nil
 	p.backfill = &backfill{
 		store: store, content: p.content, network: p.network, writes: p.writes, tasks: p.tasks,
 		enabled: opts.Backfill, log: log, slots: make(chan struct{}, opts.BackfillParallel),

@@ -31,6 +31,7 @@ type wants struct {
 	counters *counters
 	onWant   func(mirror.Want) // see [Options.OnWant]
 	tasks    *tasks
+	shared   bool // other nodes have wants in the same store
 	log      *zap.Logger
 
 	mu      sync.Mutex
@@ -42,7 +43,9 @@ type wants struct {
 // ownedWant is a want and the client whose share it uses; see [mirror.NetworkName].
 type ownedWant struct {
 	mirror.Want
-	owner string
+	owner  string
+	misses int  // on this node, that the store does not have yet; counted if the store is shared
+	stored bool // the store has had it; set if the store is shared
 }
 
 // load reads the wants of earlier runs. It skips records that it cannot read.
@@ -51,21 +54,39 @@ func (w *wants) load(ctx context.Context) error {
 	defer w.mu.Unlock()
 	w.all, w.changed, w.shares = make(map[string]*ownedWant), make(map[string]bool), mirror.NewShares[string](maxWants)
 	state, err := w.store.State(ctx, wantState)
-	for ref, record := range state {
-		var want ownedWant
-		if json.Unmarshal(record, &want.Want) == nil && want.Ref == ref {
-			if n := len(want.Clients); n > 0 {
-				want.owner = mirror.NetworkName(want.Clients[n-1])
-			}
-			w.shares.Force(want.owner, 1)
-			w.all[ref] = &want
-		}
+	for _, want := range decodeWants(state) {
+		w.takeOver(want)
 	}
 	return err
 }
 
+// decodeWants returns the wants of records by reference. It skips records that it cannot read.
+func decodeWants(records map[string][]byte) map[string]mirror.Want {
+	wants := make(map[string]mirror.Want, len(records))
+	for ref, record := range records {
+		var want mirror.Want
+		if json.Unmarshal(record, &want) == nil && want.Ref == ref {
+			wants[ref] = want
+		}
+	}
+	return wants
+}
+
+// takeOver adds a want of the store. The caller holds the lock.
+func (w *wants) takeOver(want mirror.Want) {
+	owned := &ownedWant{Want: want, stored: true}
+	if n := len(want.Clients); n > 0 {
+		owned.owner = mirror.NetworkName(want.Clients[n-1])
+	}
+	w.shares.Force(owned.owner, 1)
+	w.all[want.Ref] = owned
+}
+
 // save writes the wants that have changed since the last call. After an error, the next call writes them.
 func (w *wants) save(ctx context.Context) error {
+	if w.shared {
+		return w.share(ctx)
+	}
 	w.mu.Lock()
 	records := make(map[string][]byte, len(w.changed))
 	for key := range w.changed {
@@ -98,6 +119,7 @@ func (w *wants) add(ctx context.Context, ref mirror.Ref, blob bool, reason error
 	client := mirror.ClientOf(ctx)
 	want, known := w.get(key, mirror.NetworkName(client), blob, now)
 	want.Count, want.Last, want.Reason = want.Count+1, now, reason.Error()
+	want.misses++
 	if client != "" {
 		others := slices.DeleteFunc(want.Clients, func(c string) bool { return c == client })
 		want.Clients = append([]string{client}, others[:min(len(others), maxWantClients-1)]...)
