@@ -89,8 +89,11 @@ func TestClusterSaysWhichEngineIsAway(t *testing.T) {
 	ready()
 	wantWhole(t, c.b.addr+"/team/app:1", digest)
 
-	c.bucket.stop(t)
+	c.bucket.kill()
 	away("the object storage does not answer")
+	for _, node := range []*server{c.a, c.b} {
+		node.stopCleanly(t)
+	}
 }
 
 func TestClusterRefusesToStart(t *testing.T) {
@@ -101,7 +104,7 @@ func TestClusterRefusesToStart(t *testing.T) {
 		data            string
 	}{
 		{name: "half a pair", set: "MIRROR_STORE_S3_ENDPOINT=", want: "store.s3.endpoint is missing"},
-		{name: "collections of each node", set: "MIRROR_GC_INTERVAL=24h", want: "gc.interval is not available with a shared store yet"},
+		{name: "verifications of each node", set: "MIRROR_VERIFY_INTERVAL=30d", want: "verify.interval is not available with a shared store yet"},
 		{name: "no database", set: "MIRROR_STORE_POSTGRES_URL=" + strings.Replace(c.database.url(), "/postgres?", "/missing?", 1), want: `database "missing" does not exist: create it`},
 		{name: "no server", set: "MIRROR_STORE_POSTGRES_URL=postgres://postgres@" + testport.Address(t) + "/postgres", want: "it does not answer"},
 		{name: "no bucket", set: "MIRROR_STORE_S3_BUCKET=missing", want: "the bucket does not exist: create it"},
