@@ -167,3 +167,29 @@ func TestStoreOfOneProcessHasNoLeases(t *testing.T) {
 		t.Errorf("got %v", leases)
 	}
 }
+
+// TestNodeState checks that nodes share a state, and have some for themselves.
+func TestNodeState(t *testing.T) {
+	index := openShared(t, 2)
+	blobs := cachetest.IndexedBlobs(index, "objects")
+	var nodes []*cache.Store
+	for _, name := range []string{"a", "b"} {
+		s := newStore(t, blobs, index, cache.Options{Clock: machineClock{}, Node: name, NodeState: []string{"job"}})
+		defer closeStore(t, s)
+		nodes = append(nodes, s)
+	}
+	for _, kind := range []string{"job", "pin"} {
+		if err := nodes[0].SetState(t.Context(), kind, map[string][]byte{"1": []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, s := range nodes {
+		jobs, err := s.State(t.Context(), "job")
+		if err != nil || len(jobs) != 1-i {
+			t.Errorf("node %d has the jobs %q, %v", i, jobs, err)
+		}
+		if pins, err := s.State(t.Context(), "pin"); err != nil || len(pins) != 1 {
+			t.Errorf("node %d has the pins %q, %v", i, pins, err)
+		}
+	}
+}

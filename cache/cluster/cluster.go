@@ -19,9 +19,10 @@
 //
 // # What runs where
 //
-// Sweeps are safe beside all other requests of all nodes, see package backend. But a protection is seen by its own node only, so
-// a collection must not be started by a schedule on several nodes: the server leaves that out. [Node.Clean] deletes objects that
-// nothing names any more; the first node that finds it due does it.
+// One node at a time collects: it has the lease of the collector. A sweep is safe beside all other requests of all nodes, see
+// package backend. But a protection is seen by its own node only: a collection on another node can delete what a long import has
+// stored, and the import fails then. [Node.Clean] deletes objects that nothing names any more; the first node that finds it due
+// does it.
 package cluster
 
 import (

@@ -75,15 +75,14 @@ func (c Config) checkStore() error {
 	return c.checkSharedGC()
 }
 
-// checkSharedGC refuses collections that start by themselves: several nodes would run them at the same time.
+// checkSharedGC refuses what does not work with a shared store yet.
 func (c Config) checkSharedGC() error {
 	g := c.GC
-	for key, set := range map[string]bool{
-		"gc.interval": g.Interval != 0, "gc.maxSize": g.MaxSize != 0, "gc.keepFree": !g.KeepFree.IsZero(), "verify.interval": c.Verify.Interval != 0,
-	} {
-		if set {
-			return fmt.Errorf("%s is not available with a shared store yet, as each node would follow it: remove it, and run 'mirror gc' or 'mirror verify' on one node", key)
-		}
+	switch {
+	case !g.KeepFree.IsZero():
+		return errors.New("gc.keepFree is not available with a shared store, which is on no disk of this machine: remove it, or set gc.maxSize")
+	case c.Verify.Interval != 0:
+		return errors.New("verify.interval is not available with a shared store yet, as each node would read everything: remove it, and run 'mirror verify' on one node")
 	}
 	if g.Grace < gc.Age(cluster.Grace) {
 		return fmt.Errorf("gc.grace is %s, and a shared store keeps for %s what was used: set %[2]s or more", g.Grace, mirror.FormatDuration(cluster.Grace))

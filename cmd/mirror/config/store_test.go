@@ -34,7 +34,8 @@ func TestStore(t *testing.T) {
 		{"no URL", func(c *Config) { c.Store.S3.Endpoint = "s3.example:9000" }, "store.s3.endpoint is not a URL"},
 		{"one key", func(c *Config) { c.Store.S3.SecretKey = "" }, "only one of accessKey and secretKey"},
 		{"two secrets", func(c *Config) { c.Store.S3.SecretKeyFile = "secret" }, "remove one of them"},
-		{"scheduled collections", func(c *Config) { c.GC.Interval = gc.Age(time.Hour) }, "gc.interval is not available"},
+		{"scheduled collections", func(c *Config) { c.GC.Interval, c.GC.MaxSize = gc.Age(time.Hour), 1<<40 }, ""},
+		{"free space of a disk", func(c *Config) { c.GC.KeepFree = gc.Share{Percent: 10} }, "gc.keepFree is not available"},
 		{"scheduled verifications", func(c *Config) { c.Verify.Interval = gc.Age(time.Hour) }, "verify.interval is not available"},
 		{"short grace", func(c *Config) { c.GC.Grace = gc.Age(time.Minute) }, "set 10m or more"},
 	} {
