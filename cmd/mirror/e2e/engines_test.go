@@ -34,6 +34,7 @@ func startDatabase(t *testing.T) *database {
 	account, err := user.Lookup("postgres")
 	if err != nil {
 		needPostgres(t)
+		t.Fatal(err)
 	}
 	uid, _ := strconv.Atoi(account.Uid)
 	gid, _ := strconv.Atoi(account.Gid)
