@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -16,6 +17,27 @@ func SharedStore(t *testing.T, open func(t *testing.T) (a, b mirror.Store)) {
 	t.Run("Random", func(t *testing.T) { testSharedRandom(t, open) })
 	t.Run("Caches", func(t *testing.T) { testSharedCaches(t, open) })
 	t.Run("Sweep", func(t *testing.T) { testSharedSweep(t, open) })
+	t.Run("States", func(t *testing.T) { testSharedStates(t, open) })
+}
+
+// testSharedStates changes one record on both nodes at the same time. No change may be lost.
+func testSharedStates(t *testing.T, open func(t *testing.T) (a, b mirror.Store)) {
+	first, second := open(t)
+	nodes := []*storeTest{{Store: first, t: t, ctx: t.Context()}, {Store: second, t: t, ctx: t.Context()}}
+	const workers, each = 6, 5
+	var all sync.WaitGroup
+	for worker := range workers {
+		all.Go(func() { nodes[worker%len(nodes)].count("count", each) })
+	}
+	all.Wait()
+	for _, s := range nodes {
+		if records, err := s.State(s.ctx, "count"); err != nil || string(records["n"]) != strconv.Itoa(workers*each) {
+			t.Errorf("a node counted %q, %v; want %d", records, err, workers*each)
+		}
+	}
+	for _, s := range nodes {
+		s.must(s.Close())
+	}
 }
 
 // testSharedRandom changes the same content on both nodes, while images are pushed that nobody deletes.

@@ -32,21 +32,24 @@ var storeStateTests = []storeCase{
 		const workers, each = 8, 5
 		var all sync.WaitGroup
 		for range workers {
-			all.Go(func() {
-				for range each {
-					err := s.ChangeState(s.ctx, "count", func(records map[string][]byte) (map[string][]byte, error) {
-						n, _ := strconv.Atoi(string(records["n"]))
-						return map[string][]byte{"n": []byte(strconv.Itoa(n + 1))}, nil
-					})
-					if err != nil {
-						s.t.Errorf("change: %v", err)
-					}
-				}
-			})
+			all.Go(func() { s.count("count", each) })
 		}
 		all.Wait()
 		if records, err := s.State(s.ctx, "count"); err != nil || string(records["n"]) != strconv.Itoa(workers*each) {
 			s.t.Errorf("counted %q, %v; want %d", records, err, workers*each)
 		}
 	}},
+}
+
+// count adds 1 to a number in a state, several times.
+func (s *storeTest) count(kind string, times int) {
+	for range times {
+		err := s.ChangeState(s.ctx, kind, func(records map[string][]byte) (map[string][]byte, error) {
+			n, _ := strconv.Atoi(string(records["n"]))
+			return map[string][]byte{"n": []byte(strconv.Itoa(n + 1))}, nil
+		})
+		if err != nil {
+			s.t.Errorf("change: %v", err)
+		}
+	}
 }
