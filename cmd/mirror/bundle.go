@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -57,7 +59,7 @@ missing or damaged.`,
 			}
 			result, text, err := b.repair(cmd.Context(), to)
 			if err != nil {
-				return bundleError(cmd, err)
+				return bundleError(cmd, args[0], err)
 			}
 			if o.json {
 				return printJSON(cmd.OutOrStdout(), result)
@@ -87,10 +89,13 @@ func checkOutput(b protected, output string, overwrite bool) error {
 }
 
 // bundleError returns the error of checking or repairing a bundle with its exit code.
-func bundleError(cmd *cobra.Command, err error) error {
+func bundleError(cmd *cobra.Command, path string, err error) error {
+	_, missing := os.Stat(path)
 	switch {
 	case cmd.Context().Err() != nil:
 		return &exitError{exitInterrupted, errors.New("interrupted: the bundle is as it was; run the same command again")}
+	case mirror.CodeOf(err) == mirror.CodeUnsupported && errors.Is(missing, fs.ErrNotExist):
+		return &exitError{exitUsage, notFound(path)}
 	case mirror.CodeOf(err) == mirror.CodeUnsupported:
 		return &exitError{exitUsage, err}
 	case mirror.CodeOf(err) == mirror.CodeDigestInvalid:
@@ -118,7 +123,11 @@ func repairedText(r volume.Repaired) string {
 	for _, name := range r.Damaged {
 		fmt.Fprintf(&text, "%s is missing or damaged, and is not rebuilt\n", name)
 	}
-	fmt.Fprintf(&text, "%s complete, %s rebuilt\n", count(r.Volumes, "volume is", "volumes are"), count(len(r.Rebuilt), "of them was", "of them were"))
+	fmt.Fprintf(&text, "%s complete", count(r.Volumes, "volume is", "volumes are"))
+	if n := len(r.Rebuilt); n > 0 {
+		fmt.Fprintf(&text, ", %d rebuilt", n)
+	}
+	text.WriteByte('\n')
 	return text.String()
 }
 
@@ -128,6 +137,8 @@ func repairedFileText(r parity.Report, output string) string {
 	name := r.File
 	switch {
 	case !r.Repaired:
+	case r.Damaged > 0 && output != "":
+		fmt.Fprintf(&text, "rebuilt %s of %s in %s\n", blocks(r.Damaged), r.File, output)
 	case r.Damaged > 0:
 		fmt.Fprintf(&text, "rebuilt %s in %s\n", blocks(r.Damaged), r.File)
 	case r.DamagedParity == 0 || output != "":
@@ -184,7 +195,7 @@ missing or damaged.`,
 			}
 			result, err := b.check(cmd.Context())
 			if err != nil {
-				return bundleError(cmd, err)
+				return bundleError(cmd, args[0], err)
 			}
 			if o.json {
 				if err := printJSON(cmd.OutOrStdout(), result); err != nil {
@@ -216,6 +227,7 @@ func (b protected) check(ctx context.Context) (checkedBundle, error) {
 			c.Damaged = append(c.Damaged, filepath.Base(r.Parity))
 		}
 	} else {
+		c.File = volume.BundlePath(b.path)
 		r, err := volume.Check(b.path)
 		if r.Volumes == 0 {
 			return c, err

@@ -67,7 +67,7 @@ for serve.`,
   mirror export --all --to plant-7 --since last --dry-run`,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		if c.history {
-			return exportHistory(cmd, client, q.json)
+			return exportHistory(cmd, client, c.To, q.json)
 		}
 		if len(c.Images)+len(c.Wants) == 0 && !c.All && c.inputs.none() {
 			return nothingWanted(cmd, c.wants)

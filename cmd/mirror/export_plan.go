@@ -157,8 +157,11 @@ func (v *planView) end() error {
 	v.printNotDone(out)
 	printSparse(out, v.sparse)
 	if s := &v.result; v.view.ended {
-		fmt.Fprintf(out, "\n%s stored, %s in %s; the destination has %s and their content\n", count(s.Images, "image", "images"), size(s.New),
-			count(s.Manifests+s.Blobs, "file", "files"), count(s.Assumed, "file", "files"))
+		text := fmt.Sprintf("%s stored, %s in %s", count(s.Images, "image", "images"), size(s.New), count(s.Manifests+s.Blobs, "file", "files"))
+		if s.Assumed > 0 {
+			text += fmt.Sprintf("; the destination has %s already", count(s.Assumed, "file", "files"))
+		}
+		fmt.Fprintf(out, "\n%s\n", text)
 	}
 	if n := len(v.toFetch); n > 0 {
 		var bytes int64

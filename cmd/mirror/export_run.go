@@ -148,10 +148,15 @@ func (e *export) failed(err error) error {
 		return &exitError{exitInterrupted, errors.New("interrupted: no bundle was written")}
 	case mirror.CodeOf(err) == mirror.CodeUnsupported && e.have != "" && strings.Contains(err.Error(), "receipt"):
 		return &exitError{exitUsage, fmt.Errorf("--have %s: %w", e.have, err)}
+	case mirror.CodeOf(err) == mirror.CodeUnsupported && e.Since != "":
+		return &exitError{exitUsage, err}
 	case mirror.CodeOf(err) != mirror.CodeManifestUnknown:
 		return err
 	}
 	text := err.Error()
+	if len(e.Images) > 1 && !e.SkipMissing && (e.Since == "" || e.Since == "last") {
+		text += "; --skip-missing exports the others, if there are any"
+	}
 	var unfetched []admin.Notice
 	for _, name := range slices.Sorted(maps.Keys(e.reasons)) {
 		unfetched = append(unfetched, admin.Notice{Name: name, Reason: e.reasons[name]})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,9 +45,9 @@ func (e *export) summarize(doc *bundle.Document) error {
 	t := newTable(out, "bundle", doc.ID)
 	t.row("file", fmt.Sprintf("%s, %s", e.bundle, size(e.written)))
 	if list := descriptions(volumes); len(list) > 0 {
-		t.row("volumes", fmt.Sprintf("%d of at most %s: %s to %s", len(list), e.volumeSize, list[0].File, list[len(list)-1].File))
+		t.row("volumes", fmt.Sprintf("%d of at most %s: %s", len(list), e.volumeSize, rangeOf(list[0].File, list[len(list)-1].File)))
 		if parity := volumes.Parity(); len(parity) > 0 {
-			t.row("parity", fmt.Sprintf("%s of %s: %s to %s", count(len(parity), "volume", "volumes"), size(parity[0].Size), parity[0].File, parity[len(parity)-1].File))
+			t.row("parity", fmt.Sprintf("%s of %s: %s", count(len(parity), "volume", "volumes"), size(parity[0].Size), rangeOf(parity[0].File, parity[len(parity)-1].File)))
 		}
 	}
 	if volumes != nil {
@@ -69,6 +70,14 @@ func (e *export) summarize(doc *bundle.Document) error {
 	}
 	fmt.Fprintln(out)
 	return printCarried(out, doc.Images)
+}
+
+// rangeOf names files by the first and the last one.
+func rangeOf(first, last string) string {
+	if first == last {
+		return first
+	}
+	return first + " to " + last
 }
 
 // printNotDone lists skipped, incomplete and unchecked images, with the reasons.
@@ -220,13 +229,14 @@ func signedText(s *transfer.Summary) string {
 	return ", signed by " + trustedText(s)
 }
 
-// exportHistory lists earlier exports.
-func exportHistory(cmd *cobra.Command, client *admin.Client, asJSON bool) error {
+// exportHistory lists earlier exports, or those for one destination.
+func exportHistory(cmd *cobra.Command, client *admin.Client, destination string, asJSON bool) error {
 	sent := []transfer.ExportedBundle{}
 	err := client.Call(cmd.Context(), "export-history", struct{}{}, nil, collectItems(&sent))
 	if err != nil {
 		return err
 	}
+	sent = slices.DeleteFunc(sent, func(s transfer.ExportedBundle) bool { return destination != "" && s.Destination != destination })
 	if asJSON {
 		return printJSON(cmd.OutOrStdout(), sent)
 	}

@@ -274,7 +274,7 @@ func (c *syncConfig) undone(s *prefetch.Summary) error {
 		case c.DryRun:
 			text = "%d of %s cannot be fetched completely"
 		case slices.ContainsFunc(s.Failures, func(failure string) bool { return strings.HasSuffix(failure, offlineReason) }):
-			text = "%d of %s could not be fetched completely, as " + offlineReason + ": import a bundle, or run 'mirror mode online' first"
+			text = "%d of %s could not be fetched completely, as " + offlineReason + ": import a bundle, or run 'mirror mode online' first, unless the mirror was started with --offline"
 		}
 		parts = append(parts, fmt.Sprintf(text, s.Failed, count(s.Images, "image", "images")))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/tar"
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"airmirror/cmd/mirror/server"
 	"airmirror/mirror"
@@ -68,10 +70,26 @@ func sourcesAt(path string) (sources, error) {
 	case err != nil:
 		return sources{}, err
 	case !info.IsDir():
+		if _, _, isVolume := volume.Parse(path); !isVolume && isText(path) {
+			return sources{}, fmt.Errorf("%s is a text file and no archive: if it lists images, fetch them with 'mirror sync --file %[1]s'", path)
+		}
 		list, err := filesAt(path)
 		return sources{list: list}, err
 	}
 	return searchFolder(path)
+}
+
+// isText reports whether a file begins like a text. Of archives, none does.
+func isText(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	start, err := io.ReadAll(io.LimitReader(file, bundle.FormatSize))
+	return err == nil && len(start) > 0 && bundle.FormatOf(start).Name == "" && !bytes.ContainsFunc(start, func(r rune) bool {
+		return r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == utf8.RuneError
+	})
 }
 
 // notFound returns the error for a file that does not exist. The volumes of a bundle have other names than the bundle.

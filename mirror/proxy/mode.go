@@ -35,7 +35,7 @@ func (p *Proxy) Mode() mirror.Mode {
 // mode a second after it is stored.
 func (p *Proxy) SetMode(ctx context.Context, mode mirror.Mode) error {
 	if p.opts.Offline && mode != mirror.Offline {
-		return mirror.Errorf(mirror.CodeUnsupported, "this mirror was started with --offline: restart it without to allow upstream requests")
+		return mirror.Errorf(mirror.CodeUnsupported, "this mirror was started with --offline: restart it without --offline to allow upstream requests")
 	}
 	err := p.settings.change(ctx, modeKey, []byte(mode), func() {
 		p.network.set(p.tasks.ctx, mode)

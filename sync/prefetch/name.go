@@ -137,6 +137,9 @@ func tagError(tag string) error {
 	if tag == "" {
 		return errors.New("has no tag after its colon")
 	}
+	if strings.ContainsAny(tag, "*?[") {
+		return fmt.Errorf("%q is not a tag: select tags by a pattern with --tags, as in --tags '%[1]s'", tag)
+	}
 	return fmt.Errorf("%q is not a tag", tag)
 }
 

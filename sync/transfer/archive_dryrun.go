@@ -69,7 +69,7 @@ func (in *importer) readDryRun(ctx context.Context, to *dryRunContent) error {
 		if e.Digest == "" {
 			e.SetDigest(d)
 		} else if d != e.Digest {
-			return mirror.Errorf(mirror.CodeDigestInvalid, "the %d bytes received have digest %s, not %s", e.Size, d, e.Digest)
+			return damagedEntry(e.Digest, e.Size, mirror.Errorf(mirror.CodeDigestInvalid, "its content has digest %s", d))
 		}
 		if stored, err := in.service.isIntact(ctx, d, e.Size); err != nil {
 			return err

@@ -88,6 +88,9 @@ func (p *planner) applyHistory(ctx context.Context, builds map[string]bundle.Ori
 	if err != nil {
 		return err
 	}
+	if p.req.Since == "last" && len(sent) == 0 {
+		return p.service.firstExportError(ctx, p.req.To)
+	}
 	if p.req.Since != "last" {
 		i := slices.IndexFunc(sent, func(s ExportedBundle) bool { return s.ID == p.req.Since })
 		if i < 0 {
@@ -106,6 +109,25 @@ func (p *planner) applyHistory(ctx context.Context, builds map[string]bundle.Ori
 		}
 	}
 	return nil
+}
+
+// firstExportError returns the error for a destination that nothing was exported for: its name may be misspelt.
+func (svc *Service) firstExportError(ctx context.Context, destination string) error {
+	all, err := svc.History(ctx)
+	if err != nil {
+		return err
+	}
+	var known []string
+	for _, s := range all {
+		if s.Destination != "" && !slices.Contains(known, s.Destination) {
+			known = append(known, s.Destination)
+		}
+	}
+	text := ""
+	if len(known) > 0 {
+		text = "; earlier exports were for " + joinNames(known)
+	}
+	return mirror.Errorf(mirror.CodeUnsupported, "nothing was exported for %s before: leave out --since for its first bundle%s", destinationName(destination), text)
 }
 
 // unknownBundle returns the error for a bundle that was not exported. It lists the exported ones, the latest one first.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -186,28 +187,44 @@ func (in *importer) checkBase(ctx context.Context) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	names := make([]string, 0, len(missing))
-	for _, a := range missing {
-		name := a.Digest.String()
-		if a.Bundle != "" {
-			name += " (in bundle " + in.bundleName(a.Bundle) + ")"
-		}
-		names = append(names, name)
-	}
-	err := mirror.Errorf(mirror.CodeBlobUnknown, "bundle %s needs %s of content that is not stored: %s; import the bundles that contain it first, or export a bundle without a base",
-		in.doc.ID, humanize.Bytes(bytes), joinNames(names))
+	err := mirror.Errorf(mirror.CodeBlobUnknown, "bundle %s needs %s of content that is not stored: %s",
+		in.doc.ID, humanize.IBytes(bytes), in.baseAdvice(ctx, missing))
 	err.Detail = missing
 	return err
 }
 
-// bundleName describes a base of the bundle by more than its ID.
+// baseAdvice says which bundles contain missing content, each once, and how they are imported.
+func (in *importer) baseAdvice(ctx context.Context, missing []bundle.Assumed) string {
+	var names []string
+	older := false
+	last, _ := in.service.lastImported(ctx, in.doc) // decides about the advice only
+	for _, a := range missing {
+		name := in.bundleName(a.Bundle)
+		if a.Bundle == "" || slices.Contains(names, name) {
+			continue
+		}
+		names = append(names, name)
+		for _, o := range in.doc.BuildsOn {
+			older = older || o.ID == a.Bundle && o.Sequence < last.Sequence
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return "it was exported for a mirror with another receipt: export again with --have and a receipt of this mirror"
+	case older:
+		return fmt.Sprintf("import %s first, with --allow-older as number %d was imported already, or export again without --since", joinNames(names), last.Sequence)
+	}
+	return fmt.Sprintf("import %s first, or export again without --since", joinNames(names))
+}
+
+// bundleName describes a base of the bundle by its number.
 func (in *importer) bundleName(id string) string {
 	for _, o := range in.doc.BuildsOn {
 		if o.ID == id {
-			return fmt.Sprintf("%s, number %d of %s", id, o.Sequence, o.Created.Format(time.DateOnly))
+			return fmt.Sprintf("number %d of %s (bundle %s)", o.Sequence, o.Created.Format(time.DateOnly), id)
 		}
 	}
-	return id
+	return "bundle " + id
 }
 
 // isIntact reports whether d is stored, has that size and is undamaged. If d is damaged, isIntact quarantines it, so

@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/dustin/go-humanize"
 	"github.com/opencontainers/go-digest"
 
 	"airmirror/mirror"
@@ -125,10 +126,18 @@ func (in *importer) commit(ctx context.Context, incoming mirror.BlobWriter, size
 		}
 	}
 	if err := incoming.Commit(ctx, mirror.Repo{}); err != nil {
-		return errors.Join(err, incoming.Abort())
+		return errors.Join(damagedEntry(incoming.Digest(), size, err), incoming.Abort())
 	}
 	in.recordAdded(incoming.Digest(), size)
 	return nil
+}
+
+// damagedEntry says that the archive is damaged if the content of an entry has another digest.
+func damagedEntry(d digest.Digest, size int64, err error) error {
+	if mirror.CodeOf(err) != mirror.CodeDigestInvalid {
+		return err
+	}
+	return mirror.Errorf(mirror.CodeDigestInvalid, "the archive is damaged in %s (%s): copy it again and repeat the import: %w", d, humanize.IBytes(uint64(size)), err)
 }
 
 // recordAdded records a blob that this import committed.

@@ -65,7 +65,7 @@ func Check(path string) (Repaired, error) {
 // Lost returns the names of the volumes of the set of path that are missing or have another size than its parity says. It reads
 // no volume. There are none if the set has no parity that can be read.
 func Lost(path string) (names []string) {
-	prefix := prefixOf(path)
+	prefix := BundlePath(path)
 	found, _ := readParities(prefix)
 	if len(found) == 0 {
 		return nil
@@ -81,7 +81,7 @@ func Lost(path string) (names []string) {
 
 // openRepair opens the set of a path and checks every volume.
 func openRepair(path string) (*repair, Repaired, error) {
-	prefix := prefixOf(path)
+	prefix := BundlePath(path)
 	found, err := readParities(prefix)
 	if len(found) == 0 {
 		if err != nil {
@@ -107,8 +107,8 @@ func openRepair(path string) (*repair, Repaired, error) {
 	return r, result, nil
 }
 
-// prefixOf returns FILE, with its folders, for the path of any file of its set.
-func prefixOf(path string) string {
+// BundlePath returns FILE, with its folders, for the path of any file of its set.
+func BundlePath(path string) string {
 	if name, _, ok := ParseParity(path); ok {
 		return filepath.Join(filepath.Dir(path), name)
 	}
@@ -237,8 +237,8 @@ func (r *repair) enough() error {
 			}
 		}
 		if len(volumes) > 0 && len(bad) > r.parity {
-			return mirror.Errorf(mirror.CodeDigestInvalid, "%s are missing or damaged in the same place (block %d), and %d parity volumes rebuild %d: copy %d of them again",
-				strings.Join(bad, ", "), block, r.parity, r.parity, len(bad)-r.parity)
+			return mirror.Errorf(mirror.CodeDigestInvalid, "%s are missing or damaged in the same place (block %d), and parity rebuilds %d of them: copy %d of them again",
+				strings.Join(bad, ", "), block, r.parity, len(bad)-r.parity)
 		}
 	}
 	return nil

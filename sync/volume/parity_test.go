@@ -132,7 +132,7 @@ func TestRepairIsImpossible(t *testing.T) {
 	store(t, path+".004", []byte("0123456789"))
 	before := snapshot(t, dir)
 	_, err := volume.Repair(path + ".001")
-	const want = "b.tar.002, b.tar.004 are missing or damaged in the same place (block 0), and 1 parity volumes rebuild 1: copy 1 of them again"
+	const want = "b.tar.002, b.tar.004 are missing or damaged in the same place (block 0), and parity rebuilds 1 of them: copy 1 of them again"
 	if mirror.CodeOf(err) != mirror.CodeDigestInvalid || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
