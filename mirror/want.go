@@ -10,6 +10,7 @@ import (
 type Want struct {
 	Ref      string    `json:"reference"`          // as [Ref.String] writes it
 	Blob     bool      `json:"blob,omitempty"`     // the digest is that of a blob
+	Lost     bool      `json:"lost,omitempty"`     // the content was stored before
 	Platform string    `json:"platform,omitempty"` // os/arch of the digest, if the index of a tag names it
 	Count    int       `json:"count"`              // number of requests
 	First    time.Time `json:"first"`

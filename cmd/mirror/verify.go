@@ -30,7 +30,8 @@ func newVerifyCommand() *cobra.Command {
 the index, and dangling entries of the index. Clients are served meanwhile.
 
 With --repair, damaged files are moved to the quarantine. Damaged and missing files are fetched again
-from their upstream, and become wants if that fails. Intact orphaned files are added to the index,
+from their upstream. What cannot be fetched becomes a want and remains a defect; a later --repair
+tries again. Intact orphaned files are added to the index,
 and dangling entries are deleted.
 
 If the index is lost or damaged, stop the server and use --rebuild to create a new index from the

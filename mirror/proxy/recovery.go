@@ -125,6 +125,28 @@ func (r *recovery) stored(ctx context.Context, defect mirror.Defect) bool {
 	return false
 }
 
+// lostBefore returns the defects of content that was lost, could not be fetched again, and is still needed.
+func (r *recovery) lostBefore(ctx context.Context) (defects []mirror.Defect) {
+	ctx = mirror.WithoutUsage(ctx)
+	for _, want := range r.wants.list() {
+		ref, err := mirror.ParseRef(want.Ref)
+		if err != nil || !want.Lost || ref.Digest == "" {
+			continue
+		}
+		defect := mirror.Defect{Kind: mirror.Missing, Digest: ref.Digest, Manifest: !want.Blob, Repos: []string{ref.Repo.String()}, Reason: "it was lost before"}
+		if want.Blob {
+			stat, err := r.store.StatBlob(ctx, ref.Repo, ref.Digest)
+			if defect.Size = stat.Size; err != nil || stat.Stored || !stat.Required && !stat.Linked {
+				continue
+			}
+		} else if _, err := r.store.Manifest(ctx, ref.Repo, ref.Digest); mirror.DefectOf(err) == nil {
+			continue
+		}
+		defects = append(defects, defect)
+	}
+	return defects
+}
+
 // lost returns the reason for a miss of content that was stored and is lost; a nil defect changes nothing. Unlike content
 // that was never stored, it becomes a want even if no upstream can be asked for it.
 func (r *recovery) lost(ref mirror.Ref, defect *mirror.Defect, reason error) error {

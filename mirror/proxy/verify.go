@@ -109,6 +109,8 @@ type verifyRun struct {
 	summary mirror.VerifySummary
 	after   digest.Digest // where it continues
 	checked func()        // called after each file; may be nil
+	// handled are the digests of the defects so far.
+	handled map[digest.Digest]bool
 }
 
 func (r *verifyRun) run(ctx context.Context) error {
@@ -132,6 +134,7 @@ func (r *verifyRun) run(ctx context.Context) error {
 		}
 		r.handle(ctx, defect, err)
 	}
+	r.handleLost(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -144,6 +147,16 @@ func (r *verifyRun) run(ctx context.Context) error {
 		r.finished(ctx, r.summary)
 	}
 	return errors.Join(failures...)
+}
+
+// handleLost handles content that an earlier repair could not fetch again. The index does not name its files any more, so the
+// store finds no defect in a mirrored image, which may be incomplete.
+func (r *verifyRun) handleLost(ctx context.Context) {
+	for _, defect := range r.recovery.lostBefore(ctx) {
+		if ctx.Err() == nil && !r.handled[defect.Digest] {
+			r.handle(ctx, defect, nil)
+		}
+	}
 }
 
 func (r *verifyRun) checkOptions(clock func()) mirror.CheckOptions {
@@ -164,6 +177,10 @@ func (r *verifyRun) checkOptions(clock func()) mirror.CheckOptions {
 // handle repairs a defect if the options say so, and reports it. err is why content could not be read; nil otherwise.
 func (r *verifyRun) handle(ctx context.Context, defect mirror.Defect, err error) {
 	event := mirror.VerifyEvent{Defect: defect}
+	if r.handled == nil {
+		r.handled = make(map[digest.Digest]bool)
+	}
+	r.handled[defect.Digest] = true
 	if err != nil {
 		event.Kind, event.Reason, event.Error = mirror.Unread, "it cannot be read", err.Error()
 	} else if r.opts.Repair {

@@ -90,11 +90,47 @@ func TestVerifyFindsAndRepairs(t *testing.T) {
 			if tt.complete {
 				p.pull("one")
 				p.pull("two")
-				if _, events := p.verify(mirror.VerifyOptions{}); len(events) != 0 {
-					t.Errorf("after repair: %+v", events)
-				}
+			}
+			if _, events := p.verify(mirror.VerifyOptions{}); len(events) != tt.wanted {
+				t.Errorf("after repair: %+v", events)
 			}
 		})
+	}
+}
+
+// TestLostContentIsADefectUntilItIsStored checks that content that could not be fetched again remains a defect, and that a
+// later repair fetches it.
+func TestLostContentIsADefectUntilItIsStored(t *testing.T) {
+	p := fetched(t, proxy.Options{})
+	one, manifest := digest.FromString("one"), p.images()["v1 "].Digest
+	p.flip(one)
+	p.must(os.Remove(p.path(manifest)))
+	p.must(p.SetMode(t.Context(), mirror.Offline))
+	for _, repair := range []bool{true, false, true} {
+		if summary, events := p.verify(mirror.VerifyOptions{Repair: repair}); len(events) != 2 || summary.Fetched != 0 {
+			t.Errorf("offline, repair %t: %+v", repair, events)
+		}
+		p.restart()
+	}
+	p.must(p.SetMode(t.Context(), mirror.Online))
+	if summary, events := p.verify(mirror.VerifyOptions{Repair: true}); len(events) != 2 || summary.Fetched != 2 {
+		t.Errorf("online: %+v", events)
+	}
+	p.complete("v1", true)
+	if _, events := p.verify(mirror.VerifyOptions{}); len(events) != 0 || len(p.wants()) != 0 {
+		t.Errorf("at the end: %+v, %v", events, p.wants())
+	}
+}
+
+// TestDeletedLostContentIsNoDefect checks that what an image lost is no defect after the image was deleted.
+func TestDeletedLostContentIsNoDefect(t *testing.T) {
+	p := fetched(t, proxy.Options{})
+	p.flip(digest.FromString("one"))
+	p.must(p.SetMode(t.Context(), mirror.Offline))
+	p.verify(mirror.VerifyOptions{Repair: true})
+	p.must(p.Delete(t.Context(), byDigest(p.images()["v1 "].Digest)))
+	if _, events := p.verify(mirror.VerifyOptions{}); len(events) != 0 {
+		t.Errorf("%+v", events)
 	}
 }
 

@@ -135,7 +135,7 @@ func (w *wants) addLost(ref mirror.Ref, blob bool, reason error) (added *mirror.
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	want, known := w.get(key, "", blob, now)
-	want.Reason = reason.Error()
+	want.Reason, want.Lost = reason.Error(), true
 	w.changed[key] = true
 	return want.ifNew(known)
 }
