@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 
 	"airmirror/mirror"
 )
@@ -18,8 +20,8 @@ type Config struct {
 	// Endpoints are tried in order. The next one is tried if an endpoint is down, does not answer, fails, or does not have
 	// the content, as another mirror may not. The error is that of the last one. The default is the host itself.
 	Endpoints []EndpointConfig `yaml:"endpoints,omitempty"`
-	// Allow are patterns, see [mirror.Match], of the repositories that may be fetched, without the host. All may be fetched
-	// if it is empty.
+	// Allow are patterns, see [mirror.Match], of the repositories that may be fetched, with or without the host. All may be
+	// fetched if it is empty.
 	Allow []string `yaml:"allow,omitempty"`
 	// Deny are patterns of repositories that are never fetched, even if they match Allow.
 	Deny []string `yaml:"deny,omitempty"`
@@ -98,8 +100,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("upstream %s: a limit is negative; 0 means no limit", c.Host)
 	}
 	for _, pattern := range append(append([]string{}, c.Allow...), c.Deny...) {
-		if !mirror.ValidPattern(pattern) {
-			return fmt.Errorf("upstream %s: %q is not a pattern", c.Host, pattern)
+		if err := c.CheckPattern(pattern); err != nil {
+			return err
 		}
 	}
 	for _, e := range c.endpoints() {
@@ -155,5 +157,39 @@ func (c Config) endpoints() []EndpointConfig {
 
 // allows reports whether the repository at path may be fetched.
 func (c Config) allows(path string) bool {
-	return !mirror.MatchAny(c.Deny, path) && (len(c.Allow) == 0 || mirror.MatchAny(c.Allow, path))
+	matches := func(pattern string) bool { return mirror.Match(c.PathPattern(pattern), path) }
+	return !slices.ContainsFunc(c.Deny, matches) && (len(c.Allow) == 0 || slices.ContainsFunc(c.Allow, matches))
+}
+
+// CheckPattern returns an error if pattern is not one of repositories of this upstream.
+func (c Config) CheckPattern(pattern string) error {
+	if !mirror.ValidPattern(pattern) {
+		return fmt.Errorf("upstream %s: %q is not a pattern", c.Host, pattern)
+	}
+	if path := c.PathPattern(pattern); path == pattern && patternHost(path) != "" {
+		return fmt.Errorf("upstream %s: %q begins with the name of another host: write %[1]s/%[2]s if the repositories of %[1]s have such a path", c.Host, pattern)
+	}
+	return nil
+}
+
+// PathPattern returns a pattern of repositories of this upstream without the host, with which it may begin.
+func (c Config) PathPattern(pattern string) string {
+	host := patternHost(pattern)
+	if host == "" {
+		return pattern
+	}
+	isHost := func(name string) bool { return mirror.CanonicalHost(name) == mirror.CanonicalHost(host) }
+	if isHost(c.Host) || slices.ContainsFunc(c.Aliases, isHost) {
+		return pattern[len(host)+1:]
+	}
+	return pattern
+}
+
+// patternHost returns the first part of a pattern if it is the name of a host.
+func patternHost(pattern string) string {
+	first, _, found := strings.Cut(pattern, "/")
+	if found && (first == "localhost" || strings.ContainsAny(first, ".:")) && mirror.ValidHost(first) {
+		return first
+	}
+	return ""
 }

@@ -308,18 +308,38 @@ func TestConfigErrors(t *testing.T) {
 		`endpoint "ftp://x": the scheme ftp:// is`: {Host: "registry.test", Endpoints: []upstream.EndpointConfig{{URL: "ftp://x"}}},
 		`"[" is not a pattern`:                     {Host: "registry.test", Allow: []string{"["}},
 		`"" is not a pattern`:                      {Host: "registry.test", Deny: []string{""}},
-		"a limit is negative":                      {Host: "registry.test", Parallel: -1},
-		"both a certFile and a keyFile":            with(upstream.EndpointConfig{TLS: upstream.TLS{CertFile: "x"}}),
-		"both a password and a passwordFile":       with(upstream.EndpointConfig{Credentials: upstream.Credentials{Username: "me", Password: "x", PasswordFile: "x"}}),
-		"without a username":                       with(upstream.EndpointConfig{Credentials: upstream.Credentials{Password: "x"}}),
-		"the proxy is neither":                     with(upstream.EndpointConfig{Proxy: "proxy.test:3128"}),
-		"reading the CA certificates":              with(upstream.EndpointConfig{TLS: upstream.TLS{CAFile: empty + "-lost"}}),
-		"contains no certificate":                  with(upstream.EndpointConfig{TLS: upstream.TLS{CAFile: empty}}),
-		"reading the client certificate":           with(upstream.EndpointConfig{TLS: upstream.TLS{CertFile: empty, KeyFile: empty}}),
+		`"ghcr.io/org/*" begins with the name of another host: write registry.test/ghcr.io/org/* if`: {Host: "registry.test", Allow: []string{"ghcr.io/org/*"}},
+		"a limit is negative":                {Host: "registry.test", Parallel: -1},
+		"both a certFile and a keyFile":      with(upstream.EndpointConfig{TLS: upstream.TLS{CertFile: "x"}}),
+		"both a password and a passwordFile": with(upstream.EndpointConfig{Credentials: upstream.Credentials{Username: "me", Password: "x", PasswordFile: "x"}}),
+		"without a username":                 with(upstream.EndpointConfig{Credentials: upstream.Credentials{Password: "x"}}),
+		"the proxy is neither":               with(upstream.EndpointConfig{Proxy: "proxy.test:3128"}),
+		"reading the CA certificates":        with(upstream.EndpointConfig{TLS: upstream.TLS{CAFile: empty + "-lost"}}),
+		"contains no certificate":            with(upstream.EndpointConfig{TLS: upstream.TLS{CAFile: empty}}),
+		"reading the client certificate":     with(upstream.EndpointConfig{TLS: upstream.TLS{CertFile: empty, KeyFile: empty}}),
 	} {
 		_, err := upstream.New([]upstream.Config{config}, upstream.Options{})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("error is %v, want %q in it", err, want)
+		}
+	}
+}
+
+func TestPatternsMayNameTheHost(t *testing.T) {
+	c := upstream.Config{Host: "docker.io", Aliases: []string{"hub.corp"}}
+	for pattern, want := range map[string]string{
+		"library/*":                     "library/*",
+		"docker.io/library/*":           "library/*",
+		"index.docker.io/library/*:1.*": "library/*:1.*",
+		"hub.corp/**":                   "**",
+		"docker.io/ghcr.io/org/*":       "ghcr.io/org/*",
+		"*.io/app":                      "*.io/app",
+	} {
+		if got := c.PathPattern(pattern); got != want {
+			t.Errorf("%s is %s, want %s", pattern, got, want)
+		}
+		if err := c.CheckPattern(pattern); err != nil {
+			t.Error(err)
 		}
 	}
 }

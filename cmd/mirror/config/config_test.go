@@ -24,7 +24,7 @@ upstreams:
       - url: https://registry-1.docker.io
     tagTTL: 10m
     tagTTLs:
-      - {match: "library/*:*.*.*", ttl: forever}
+      - {match: "docker.io/library/*:*.*.*", ttl: forever}
     requestsPerSecond: 5
     parallel: 4
     referrers: true

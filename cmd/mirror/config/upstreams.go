@@ -42,8 +42,8 @@ func (c Config) checkUpstreams() error {
 		}
 		hosts[host] = true
 		for _, rule := range u.TagTTLs {
-			if !mirror.ValidPattern(rule.Match) {
-				return fmt.Errorf("upstream %s: tagTTLs: %q is not a pattern", u.Host, rule.Match)
+			if err := u.CheckPattern(rule.Match); err != nil {
+				return fmt.Errorf("tagTTLs: %w", err)
 			}
 		}
 	}
@@ -135,7 +135,8 @@ func (c Config) upstreamOf(repo mirror.Repo) *Upstream {
 func (c Config) TTLOf(ref mirror.Ref) time.Duration {
 	u := c.upstreamOf(ref.Repo)
 	for _, rule := range u.TagTTLs {
-		if mirror.Match(rule.Match, ref.Repo.Path) || mirror.Match(rule.Match, ref.Repo.Path+":"+ref.Tag) {
+		pattern := u.PathPattern(rule.Match)
+		if mirror.Match(pattern, ref.Repo.Path) || mirror.Match(pattern, ref.Repo.Path+":"+ref.Tag) {
 			return time.Duration(rule.TTL)
 		}
 	}
