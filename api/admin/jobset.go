@@ -95,7 +95,7 @@ func (s *jobSet) find(id string) (*job, error) {
 			return j, nil
 		}
 	}
-	return nil, mirror.Errorf(mirror.CodeNameUnknown, "there is no job %s: it ended long ago", mirror.Printable(id))
+	return nil, mirror.Errorf(mirror.CodeNameUnknown, "there is no job %s: 'mirror jobs' lists the jobs, and those that ended long ago are forgotten", mirror.Printable(id))
 }
 
 // statuses describes all jobs, the latest first.

@@ -23,29 +23,37 @@ const healthTimeout = 4 * time.Second
 func newHealthCommand() *cobra.Command {
 	var source config.Source
 	var url string
+	var ready bool
 	var o output
 	cmd := &cobra.Command{
 		Use:   "health",
-		Short: "Check that the server is healthy",
+		Short: "Check that the server is alive, or ready",
 		Long: `Check that a server runs on the data folder and responds to clients on its address. The exit code is
 0 if so, and 1 otherwise. The check needs no shell, certificate or login, so that container images
-can use it. An offline mirror is healthy.
+can use it. An offline mirror is healthy, and so is one whose disk is full, as it serves pulls: a
+restart would not help it.
+
+With --ready, check also that the server can store and read content, as /readyz does.
 
 With --url, check that URL instead of the data folder. A response without an error, or with a
 request for a login, is healthy. Certificates are not verified, as no secret is sent.`,
 		Example: `  mirror health --data /srv/mirror
+  mirror health --ready
   mirror health --url https://localhost:5000/v2/`,
 		Args: usage(noArguments),
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, cancel := context.WithTimeout(cmd.Context(), healthTimeout)
 		defer cancel()
+		if ready && url != "" {
+			return &exitError{exitUsage, errors.New("--ready cannot be used with --url: check the URL of /readyz, as in --url https://localhost:5000/readyz")}
+		}
 		if url == "" {
 			data, err := dataFolder(source, cmd)
 			if err != nil {
 				return err
 			}
-			if url, err = servedAt(ctx, data); err != nil {
+			if url, err = servedAt(ctx, data, ready); err != nil {
 				return err
 			}
 		}
@@ -53,14 +61,19 @@ request for a login, is healthy. Certificates are not verified, as no secret is 
 			return err
 		}
 		if o.json {
-			return printJSON(cmd.OutOrStdout(), healthResult{true, url})
+			return printJSON(cmd.OutOrStdout(), healthResult{true, ready, url})
 		}
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "healthy: %s responds\n", url)
+		what := "healthy"
+		if ready {
+			what = "ready"
+		}
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s responds\n", what, url)
 		return err
 	}
 	f := cmd.Flags()
 	source.Flags(f, "data")
 	o.flags(f)
+	f.BoolVar(&ready, "ready", false, "check also that the server can store and read content")
 	f.StringVar(&url, "url", "", "check this `URL` instead")
 	return cmd
 }
@@ -68,6 +81,7 @@ request for a login, is healthy. Certificates are not verified, as no secret is 
 // healthResult is the result in JSON. An unhealthy server is an error.
 type healthResult struct {
 	Healthy bool   `json:"healthy"`
+	Ready   bool   `json:"ready,omitempty"` // with --ready
 	URL     string `json:"url"`
 }
 
@@ -85,8 +99,8 @@ func dataFolder(source config.Source, cmd *cobra.Command) (string, error) {
 }
 
 // servedAt returns the URL where the server of a data folder serves clients. It fails if no server responds on the admin
-// socket.
-func servedAt(ctx context.Context, data string) (url string, err error) {
+// socket or, if ready is set, if the server is not ready.
+func servedAt(ctx context.Context, data string, ready bool) (url string, err error) {
 	transport, err := admin.Dial(ctx, data)
 	if errors.Is(err, admin.ErrNoServer) {
 		return "", fmt.Errorf("no server runs on the data folder %s: start one with 'mirror serve --data %s'", data, data)
@@ -98,6 +112,9 @@ func servedAt(ctx context.Context, data string) (url string, err error) {
 	status, err := admin.NewClient(transport).Status(ctx)
 	if err != nil {
 		return "", fmt.Errorf("the server on %s does not respond: %w", data, err)
+	}
+	if ready && status.Ready != nil && !status.Ready.Ready {
+		return "", fmt.Errorf("the server on %s is not ready: %s", data, status.Ready.Reason)
 	}
 	host, port, err := net.SplitHostPort(status.Server.Address)
 	if err != nil {

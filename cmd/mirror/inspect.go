@@ -30,7 +30,7 @@ Exit codes: 0 shown, 6 the image is not stored; others as for serve.`,
   mirror inspect ghcr.io/org/app@sha256:4f53a6
   mirror inspect --raw alpine:3 | jq .
   mirror inspect --json alpine:3 | jq '.platforms[].config.env'`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments("IMAGE"),
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		details, err := client.ImageDetails(cmd.Context(), args[0], raw)
 		if err != nil {

@@ -109,7 +109,7 @@ continues it.`,
 
 // jobCommand completes a command for one job, whose ID is completed by list.
 func (q *adminCommand) jobCommand(cmd *cobra.Command, list lister, run func(cmd *cobra.Command, client *admin.Client, args []string) error) *cobra.Command {
-	cmd.Args = cobra.ExactArgs(1)
+	cmd.Args = arguments("ID")
 	cmd = q.command(cmd, run)
 	cmd.ValidArgsFunction = q.complete(1, list)
 	return cmd

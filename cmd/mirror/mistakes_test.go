@@ -58,6 +58,7 @@ func newMistakes(t *testing.T) *mistakes {
 	for file, text := range map[string]string{
 		"password": "sesame\n", "wrong": "guess\n", "text.txt": strings.Repeat("no archive\n", 200), "there.tar": "", "vol.tar.001": "",
 		"typos.yaml":  "listne: :5000\ntagTTL: soon\nupstreams:\n  - host: ghcr.io\n    url: https://ghcr.io\n",
+		"allow.yaml":  "upstreams: [{host: docker.io, allow: [docker.io/library/*]}, {host: ghcr.io, allow: [quay.io/org/*]}]\n",
 		"values.yaml": "listen: 5000\nmode: loud\nlogLevel: chatty\n",
 		"files.yaml": "upstreams:\n  - host: docker.io\n    endpoints:\n      - url: https://hub.corp\n        credentials: {username: robot, passwordFile: secret/hub}\n" +
 			"auth:\n  htpasswdFile: secret/users\n  initialUser: {name: admin, passwordFile: secret/admin}\n",

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"airmirror/api/admin"
+	"airmirror/mirror"
 )
 
 func newReloadCommand() *cobra.Command {
@@ -23,7 +24,10 @@ listed. If a setting is invalid, nothing changes.`,
 		Args:    noArguments,
 	}, func(cmd *cobra.Command, client *admin.Client, _ []string) error {
 		reloaded, err := client.Reload(cmd.Context())
-		if err != nil {
+		switch {
+		case mirror.CodeOf(err) == mirror.CodeUnsupported:
+			return &exitError{exitUsage, err}
+		case err != nil:
 			return err
 		}
 		if q.json {

@@ -47,8 +47,14 @@ before they push: give pull with push.`,
 		Example: `  mirror token create ci --right pull,push --repository 'team/**' --expires 90d
   mirror token create backup --right admin --repository '**'
   mirror token create plant7 --right pull --repository '**' --quiet > secret`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments("NAME"),
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
+		switch {
+		case len(rights) == 0:
+			return &exitError{exitUsage, errors.New("--right is missing: say what the token allows, as in --right pull,push")}
+		case len(repositories) == 0:
+			return &exitError{exitUsage, errors.New("--repository is missing: say where the token allows it, as in --repository 'team/**'")}
+		}
 		req := admin.TokenRequest{Name: args[0], Repositories: repositories}
 		for _, right := range rights {
 			req.Actions = append(req.Actions, registry.Action(right))
@@ -82,9 +88,6 @@ before they push: give pull with push.`,
 	f.StringVar(&expires, "expires", "", "the token expires after this `duration`, as in 90d (default never)")
 	printsNames(f)
 	f.Lookup(quietFlag).Usage = "print only the secret"
-	for _, name := range []string{"right", "repository"} {
-		_ = cmd.MarkFlagRequired(name) // the flag exists
-	}
 	var actions []string
 	for _, action := range auth.Actions() {
 		actions = append(actions, string(action))
@@ -167,7 +170,7 @@ func newTokenRemoveCommand() *cobra.Command {
 
 Exit codes: 0 revoked, 6 there is no such token; others as for serve.`,
 		Example: `  mirror token rm ci`,
-		Args:    cobra.MinimumNArgs(1),
+		Args:    someArguments("NAME"),
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		revoked := []string{}
 		var failed error

@@ -103,7 +103,7 @@ func newUserRemoveCommand() *cobra.Command {
 		err := auth.RemoveUser(u.path, args[0])
 		u.audit("user-remove", args[0], err)
 		if errors.Is(err, auth.ErrNoUser) {
-			return fmt.Errorf("user %s is not in %s", args[0], u.path)
+			return &exitError{exitMissing, fmt.Errorf("user %s is not in %s", args[0], u.path)}
 		}
 		switch {
 		case err != nil:

@@ -52,7 +52,7 @@ Patterns are those of 'mirror ls'.`,
 	}, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		n, err := client.ForgetWants(cmd.Context(), args...)
 		if err != nil {
-			return err
+			return notStored(err)
 		}
 		if q.json {
 			return printJSON(cmd.OutOrStdout(), admin.ForgetResult{Count: n})
