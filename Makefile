@@ -67,7 +67,7 @@ docs: ## Generate what comes from the code: the page of settings, the schemas, h
 # A package may take longer than go test's ten minutes on a machine that is slow or busy.
 # A process with the race detector sleeps for a second at its end, and the tests of the commands start a thousand of them.
 test: ## Run every test that needs only Go
-	GORACE="atexit_sleep_ms=10 $$GORACE" go test -timeout 30m $(TESTFLAGS) ./...
+	GORACE="atexit_sleep_ms=10 $${GORACE-}" go test -timeout 30m $(TESTFLAGS) ./...
 
 test-servers: $(BIN)/clients/versitygw ## Build the S3 server that tests of cache/objects start; without it, they are skipped
 
