@@ -97,7 +97,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if c.RequestsPerSecond < 0 || c.Burst < 0 || c.Parallel < 0 {
-		return fmt.Errorf("upstream %s: a limit is negative; 0 means no limit", c.Host)
+		return fmt.Errorf("upstream %s: requestsPerSecond, burst and parallel cannot be negative; 0 means no limit", c.Host)
 	}
 	for _, pattern := range append(append([]string{}, c.Allow...), c.Deny...) {
 		if err := c.CheckPattern(pattern); err != nil {
@@ -164,7 +164,7 @@ func (c Config) allows(path string) bool {
 // CheckPattern returns an error if pattern is not one of repositories of this upstream.
 func (c Config) CheckPattern(pattern string) error {
 	if !mirror.ValidPattern(pattern) {
-		return fmt.Errorf("upstream %s: %q is not a pattern", c.Host, pattern)
+		return fmt.Errorf("upstream %s: %q is not a pattern of repositories", c.Host, pattern)
 	}
 	if path := c.PathPattern(pattern); path == pattern && patternHost(path) != "" {
 		return fmt.Errorf("upstream %s: %q begins with the name of another host: write %[1]s/%[2]s if the repositories of %[1]s have such a path", c.Host, pattern)

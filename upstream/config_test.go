@@ -309,14 +309,14 @@ func TestConfigErrors(t *testing.T) {
 		`"[" is not a pattern`:                     {Host: "registry.test", Allow: []string{"["}},
 		`"" is not a pattern`:                      {Host: "registry.test", Deny: []string{""}},
 		`"ghcr.io/org/*" begins with the name of another host: write registry.test/ghcr.io/org/* if`: {Host: "registry.test", Allow: []string{"ghcr.io/org/*"}},
-		"a limit is negative":                {Host: "registry.test", Parallel: -1},
-		"both a certFile and a keyFile":      with(upstream.EndpointConfig{TLS: upstream.TLS{CertFile: "x"}}),
-		"both a password and a passwordFile": with(upstream.EndpointConfig{Credentials: upstream.Credentials{Username: "me", Password: "x", PasswordFile: "x"}}),
-		"without a username":                 with(upstream.EndpointConfig{Credentials: upstream.Credentials{Password: "x"}}),
-		"the proxy is neither":               with(upstream.EndpointConfig{Proxy: "proxy.test:3128"}),
-		"reading the CA certificates":        with(upstream.EndpointConfig{TLS: upstream.TLS{CAFile: empty + "-lost"}}),
-		"contains no certificate":            with(upstream.EndpointConfig{TLS: upstream.TLS{CAFile: empty}}),
-		"reading the client certificate":     with(upstream.EndpointConfig{TLS: upstream.TLS{CertFile: empty, KeyFile: empty}}),
+		"requestsPerSecond, burst and parallel cannot be negative":                                   {Host: "registry.test", Parallel: -1},
+		"both a certFile and a keyFile":                                                              with(upstream.EndpointConfig{TLS: upstream.TLS{CertFile: "x"}}),
+		"both a password and a passwordFile":                                                         with(upstream.EndpointConfig{Credentials: upstream.Credentials{Username: "me", Password: "x", PasswordFile: "x"}}),
+		"without a username":                                                                         with(upstream.EndpointConfig{Credentials: upstream.Credentials{Password: "x"}}),
+		"the proxy is neither":                                                                       with(upstream.EndpointConfig{Proxy: "proxy.test:3128"}),
+		"reading the CA certificates":                                                                with(upstream.EndpointConfig{TLS: upstream.TLS{CAFile: empty + "-lost"}}),
+		"contains no certificate":                                                                    with(upstream.EndpointConfig{TLS: upstream.TLS{CAFile: empty}}),
+		"reading the client certificate":                                                             with(upstream.EndpointConfig{TLS: upstream.TLS{CertFile: empty, KeyFile: empty}}),
 	} {
 		_, err := upstream.New([]upstream.Config{config}, upstream.Options{})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {

@@ -151,8 +151,12 @@ func (c Config) Complete(origins settings.Origins) (Config, error) {
 		{"bundles.destination", c.Bundles.checkDestination},
 		{"ownNames", c.checkOwnNames},
 	} {
-		if err := check.check(); err != nil {
-			errs = append(errs, withOrigin(origins, check.key, err))
+		for _, err := range mistakes(check.check()) {
+			key := check.key
+			if of := (keyError{}); errors.As(err, &of) {
+				key, err = of.key, of.error
+			}
+			errs = append(errs, withOrigin(origins, key, err))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -160,6 +164,23 @@ func (c Config) Complete(origins settings.Origins) (Config, error) {
 	}
 	c.own = c.addresses()
 	return c, nil
+}
+
+// keyError is the error of a setting that a check of several settings found.
+type keyError struct {
+	key string
+	error
+}
+
+// mistakes returns the errors that were joined to err.
+func mistakes(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
 }
 
 // withOrigin prefixes an error, which begins with the wrong value, with the origin of the setting.

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -27,8 +26,8 @@ func (c GC) check() error {
 	if err := c.Collector(mirror.Names{}).Validate(); err != nil {
 		return fmt.Errorf("gc: %w", err)
 	}
-	if c.Interval < 0 {
-		return errors.New("gc: interval: the interval cannot be negative")
+	if c.Interval != 0 && c.Interval < gc.Age(time.Minute) {
+		return keyError{"gc.interval", fmt.Errorf("%v: want at least 1m, or 0 to collect on request only", c.Interval)}
 	}
 	return nil
 }
@@ -77,7 +76,7 @@ type Verify struct {
 
 func (c Verify) check() error {
 	if c.Interval < 0 {
-		return errors.New("the interval cannot be negative")
+		return fmt.Errorf("%v: the interval cannot be negative", c.Interval)
 	}
 	return nil
 }

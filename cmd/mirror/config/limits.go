@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -27,18 +28,24 @@ type Limits struct {
 var defaultMinFree = [2]gc.Share{{Percent: 1}, {Bytes: 512 << 20}}
 
 func (c Limits) check() error {
-	for name, n := range map[string]float64{
-		"requests": float64(c.Requests), "requestsPerSecond": c.RequestsPerSecond, "burst": float64(c.Burst), "pushRequests": float64(c.PushRequests),
-		"openUploads": float64(c.OpenUploads), "missesPerSecond": c.MissesPerSecond,
+	var errs []error
+	for _, limit := range []struct {
+		name  string
+		value float64
+	}{
+		{"requests", float64(c.Requests)}, {"requestsPerSecond", c.RequestsPerSecond}, {"burst", float64(c.Burst)}, {"pushRequests", float64(c.PushRequests)},
+		{"openUploads", float64(c.OpenUploads)}, {"missesPerSecond", c.MissesPerSecond},
 	} {
-		if n < 0 {
-			return fmt.Errorf("%s: %v: want 0 or more", name, n)
+		if limit.value < 0 {
+			errs = append(errs, keyError{"limits." + limit.name, fmt.Errorf("%v: want 0 or more", limit.value)})
 		}
 	}
 	if c.StallTimeout > 0 {
-		return c.StallTimeout.atLeast(time.Second)
+		if err := c.StallTimeout.atLeast(time.Second); err != nil {
+			errs = append(errs, keyError{"limits.stallTimeout", err})
+		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Middleware returns the limits of requests as package middleware takes them.

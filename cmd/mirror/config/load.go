@@ -57,11 +57,11 @@ func (s Source) Load() (Loaded, error) {
 	}
 	c := Default()
 	origins, err := settings.Load(&c, layers)
-	if err != nil {
+	c, invalid := c.Complete(origins) // with the default of what cannot be read, so that all mistakes are listed at once
+	if err = errors.Join(err, invalid); err != nil {
 		return Loaded{}, err
 	}
-	c, err = c.Complete(origins)
-	return Loaded{Config: c, Source: s, Origins: origins}, err
+	return Loaded{Config: c, Source: s, Origins: origins}, nil
 }
 
 // flagText returns the value of a flag in YAML.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 
 	"airmirror/api/certs"
 )
@@ -21,7 +22,7 @@ func (c TLS) Enabled() bool { return c.CertFile != "" }
 func (c TLS) check() error {
 	switch {
 	case (c.CertFile == "") != (c.KeyFile == ""):
-		return errors.New("TLS needs both a certificate and its key: create them with 'mirror cert'")
+		return fmt.Errorf("%q: TLS needs both certFile and keyFile: 'mirror cert' creates them", c.CertFile)
 	case !c.Enabled() && (c.ClientCAFile != "" || c.RequireClientCert || c.RedirectHTTP != ""):
 		return errors.New("client certificates and redirects need TLS: set certFile and keyFile")
 	case c.RequireClientCert && c.ClientCAFile == "":

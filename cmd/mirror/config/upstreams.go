@@ -32,22 +32,21 @@ type TagTTL struct {
 
 func (c Config) checkUpstreams() error {
 	hosts := map[string]bool{}
+	var errs []error
 	for _, u := range c.Upstreams {
-		if err := u.Validate(); err != nil {
-			return err
-		}
+		errs = append(errs, u.Validate())
 		host := mirror.CanonicalHost(u.Host)
 		if hosts[host] {
-			return fmt.Errorf("upstream %s is configured twice: list all endpoints in one of them", u.Host)
+			errs = append(errs, fmt.Errorf("upstream %s is configured twice: list all endpoints in one of them", u.Host))
 		}
 		hosts[host] = true
 		for _, rule := range u.TagTTLs {
 			if err := u.CheckPattern(rule.Match); err != nil {
-				return fmt.Errorf("tagTTLs: %w", err)
+				errs = append(errs, fmt.Errorf("tagTTLs: %w", err))
 			}
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func checkPatterns(patterns []string) error {
