@@ -130,8 +130,13 @@ func collect(cmd *cobra.Command, client *admin.Client, c collectConfig, asJSON b
 	if isDetached(cmd) {
 		return startDetached(cmd, client, "collect", c.CollectRequest, asJSON)
 	}
+	return showCollection(cmd, c, asJSON, func(show eventHandler) error { return client.Job(cmd.Context(), "collect", c.CollectRequest, nil, show) })
+}
+
+// showCollection shows a collection, and returns an error if a budget could not be met.
+func showCollection(cmd *cobra.Command, c collectConfig, asJSON bool, run func(eventHandler) error) error {
 	view := newCollectView(cmd, c, asJSON)
-	err := client.Job(cmd.Context(), "collect", c.CollectRequest, nil, view.event)
+	err := run(view.event)
 	view.end()
 	switch {
 	case cmd.Context().Err() != nil:

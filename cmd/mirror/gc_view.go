@@ -37,6 +37,9 @@ func newCollectView(cmd *cobra.Command, c collectConfig, asJSON bool) *collectVi
 
 // handle returns the line for an item, and keeps the items of a dry run for the tables at its end.
 func (v *collectView) handle(e admin.Event) (string, error) {
+	if e.Kind == admin.KindDropped {
+		return itemText(e)
+	}
 	if e.Kind == admin.KindPlan {
 		v.plan = &gc.Plan{}
 		err := e.Decode(v.plan)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -72,10 +73,10 @@ func newWatchJobCommand() *cobra.Command {
 		Use:   "watch ID",
 		Short: "Follow a job until it ends",
 		Long: `Print the results of a job as they arrive, with the progress, until the job ends. When the command is
-interrupted, the job goes on.
+interrupted, the job goes on. A sync, a collection or a verification is shown as its command shows it.
 
-Exit codes: 0 the job has ended, 1 it failed or was canceled, 6 there is no such job, 130 interrupted;
-others as for serve.`,
+Exit codes: those of the command that started the job; 1 the job failed or was canceled, 6 there is no
+such job, 130 interrupted.`,
 		Example: `  mirror jobs watch k7f3q2m5x4za`,
 	}, listJobs, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		return watchJob(cmd, client, args[0], q.json)
@@ -185,26 +186,73 @@ func printJob(out io.Writer, job admin.JobStatus) {
 	line("result", string(job.Summary))
 }
 
-// watchJob shows the events of a job until it ends.
+// watchJob shows the events of a job until it ends, as the command that started it would have. It returns the error of that.
 func watchJob(cmd *cobra.Command, client *admin.Client, id string, asJSON bool) error {
-	view := newJobView(cmd, asJSON)
-	view.item = itemText
-	err := client.WatchJob(cmd.Context(), id, 0, view.event)
-	view.end()
-	switch {
-	case cmd.Context().Err() != nil:
-		return &exitError{exitInterrupted, fmt.Errorf("interrupted: the job %s goes on; cancel it with 'mirror jobs cancel %[1]s'", id)}
-	case err != nil || asJSON:
-		return unknownJob(err)
-	}
 	job, err := client.JobStatus(cmd.Context(), id)
 	if err != nil {
 		return unknownJob(err)
 	}
-	if job.Summary != nil {
-		printText(cmd.OutOrStdout(), "result: %s", job.Summary)
+	err = showJob(cmd, job, asJSON, func(show eventHandler) error { return followJob(cmd.Context(), client, id, show) })
+	if cmd.Context().Err() != nil {
+		return &exitError{exitInterrupted, fmt.Errorf("interrupted: the job %s goes on; cancel it with 'mirror jobs cancel %[1]s'", id)}
 	}
-	return nil
+	return unknownJob(err)
+}
+
+// followJob calls show with the events of a job until it ends. Of a job that ended before a restart, only the summary is known.
+func followJob(ctx context.Context, client *admin.Client, id string, show eventHandler) error {
+	ended := false
+	err := client.WatchJob(ctx, id, 0, func(e admin.Event) error {
+		ended = ended || e.Kind == admin.KindSummary
+		return show(e)
+	})
+	if err != nil || ended {
+		return err
+	}
+	job, err := client.JobStatus(ctx, id)
+	if err != nil || job.Summary == nil {
+		return err
+	}
+	return show(admin.Event{Time: job.Ended, Kind: admin.KindSummary, Summary: job.Summary})
+}
+
+// showJob shows a job in the view of its command, or in a view for all others.
+func showJob(cmd *cobra.Command, job admin.JobStatus, asJSON bool, watch func(eventHandler) error) error {
+	var request any
+	var verification admin.VerifyRequest
+	var collection collectConfig
+	var sync syncConfig
+	switch job.Name {
+	case "verify":
+		request = &verification
+	case "collect":
+		request = &collection.CollectRequest
+	case "sync":
+		request = &sync.Request
+	}
+	if request == nil || json.Unmarshal(job.Request, request) != nil { // a long request is not kept
+		return showAnyJob(cmd, asJSON, watch)
+	}
+	switch job.Name {
+	case "verify":
+		return showVerification(cmd, verification, asJSON, watch)
+	case "collect":
+		return showCollection(cmd, collection, asJSON, watch)
+	}
+	return sync.showFetch(cmd, asJSON, watch)
+}
+
+// showAnyJob shows a job of any kind: its items as lines, and its result in JSON.
+func showAnyJob(cmd *cobra.Command, asJSON bool, watch func(eventHandler) error) error {
+	var result json.RawMessage
+	view := newJobView(cmd, asJSON)
+	view.item, view.summary = itemText, &result
+	err := watch(view.event)
+	view.end()
+	if err == nil && !asJSON && result != nil {
+		printText(cmd.OutOrStdout(), "result: %s", result)
+	}
+	return err
 }
 
 // itemText returns the line for an item of any job.

@@ -12,6 +12,9 @@ import (
 	"airmirror/api/admin"
 )
 
+// eventHandler handles the events of a job one after the other.
+type eventHandler = func(admin.Event) error
+
 // jobView shows the events of a job while it runs: each event as a line of JSON, or items as lines of text with the
 // progress below them.
 type jobView struct {

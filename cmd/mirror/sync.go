@@ -253,8 +253,13 @@ func (c *syncConfig) fetch(cmd *cobra.Command, client *admin.Client, asJSON bool
 	if isDetached(cmd) {
 		return startDetached(cmd, client, "sync", c.Request, asJSON)
 	}
+	return c.showFetch(cmd, asJSON, func(show eventHandler) error { return client.Job(cmd.Context(), "sync", c.Request, nil, show) })
+}
+
+// showFetch shows the fetching of images, and returns an error if some are missing or were not checked.
+func (c *syncConfig) showFetch(cmd *cobra.Command, asJSON bool, run func(eventHandler) error) error {
 	view := newImagesView(newJobView(cmd, asJSON), c.DryRun)
-	err = client.Job(cmd.Context(), "sync", c.Request, nil, view.event)
+	err := run(view.event)
 	view.end()
 	if err := view.completed(cmd.Context(), err); err != nil {
 		return err

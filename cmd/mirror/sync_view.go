@@ -26,6 +26,9 @@ func newImagesView(v *jobView, dryRun bool) *imagesView {
 
 // handle returns the line for an item.
 func (v *imagesView) handle(e admin.Event) (string, error) {
+	if e.Kind == admin.KindDropped {
+		return itemText(e)
+	}
 	var image prefetch.Result
 	err := e.Decode(&image)
 	return v.imageLine(image), err

@@ -81,21 +81,29 @@ func verify(cmd *cobra.Command, client *admin.Client, req admin.VerifyRequest, a
 	if isDetached(cmd) {
 		return startDetached(cmd, client, "verify", req, asJSON)
 	}
+	return showVerification(cmd, req, asJSON, func(show eventHandler) error { return client.Job(cmd.Context(), "verify", req, nil, show) })
+}
+
+// showVerification shows a verification, and returns an error if defects remain.
+func showVerification(cmd *cobra.Command, req admin.VerifyRequest, asJSON bool, run func(eventHandler) error) error {
 	v := &verifyView{jobView: newJobView(cmd, asJSON), repair: req.Repair}
 	v.item, v.summary = v.defect, &v.result
 	v.label = func(admin.Progress) string { return count(v.found, "defect", "defects") }
-	err := client.Job(cmd.Context(), "verify", req, nil, v.event)
+	err := run(v.event)
 	if v.ended && !asJSON {
 		v.line(verifySummary(&v.result))
 	}
 	v.end()
+	if v.dropped || v.found == 0 {
+		v.wrong = wrongOf(&v.result)
+	}
 	switch {
 	case err != nil:
 		return err
 	case v.wrong > 0 && req.Repair:
 		return &exitError{exitDefects, fmt.Errorf("%s could not be repaired%s", count(v.wrong, "defect", "defects"), wantedAdvice(v.result.Wanted))}
 	case v.wrong > 0:
-		return &exitError{exitDefects, fmt.Errorf("%s found; repair them with 'mirror verify --repair'", count(v.wrong, "defect was", "defects were"))}
+		return &exitError{exitDefects, fmt.Errorf("%s found: 'mirror verify --repair' repairs what it can", count(v.wrong, "defect was", "defects were"))}
 	}
 	return nil
 }
@@ -115,10 +123,27 @@ type verifyView struct {
 	result mirror.VerifySummary
 	found  int
 	wrong  int // not repaired
+	// dropped says that the mirror has not kept all defects. None are kept over a restart.
+	dropped bool
+}
+
+// wrongOf returns how many defects were not repaired, by the summary.
+func wrongOf(s *mirror.VerifySummary) (n int) {
+	if s.Repair {
+		return s.Failed + s.Wanted
+	}
+	for _, defects := range s.Defects {
+		n += defects
+	}
+	return n
 }
 
 // defect returns the line for a defect.
 func (v *verifyView) defect(e admin.Event) (string, error) {
+	if e.Kind == admin.KindDropped {
+		v.dropped = true
+		return itemText(e)
+	}
 	var d mirror.VerifyEvent
 	if err := e.Decode(&d); err != nil {
 		return "", err
