@@ -98,7 +98,7 @@ func (s *Share) UnmarshalText(text []byte) error {
 	if number, ok := strings.CutSuffix(string(text), "%"); ok {
 		percent, err := strconv.ParseFloat(number, 64)
 		if err != nil || !(percent >= 0 && percent <= 100) {
-			return fmt.Errorf("%q is not a percentage like 10%%", text)
+			return fmt.Errorf("%q is not a percentage of 0%% to 100%%", text)
 		}
 		*s = Share{Percent: percent}
 		return nil

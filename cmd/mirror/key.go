@@ -29,8 +29,8 @@ func newKeyGenerateCommand() *cobra.Command {
 		Use:   "generate",
 		Short: "Create a key pair to sign bundles",
 		Long: `Create a key pair in minisign's format. The secret key signs bundles where they are exported, and the
-public key verifies them where they are imported. On a terminal, the command asks for a password
-that protects the secret key.`,
+public key verifies them where they are imported. The secret key is protected by a password: that
+of MIRROR_KEY_PASSWORD, or one that the command asks for on the terminal.`,
 		Example: `  mirror key generate
   mirror export --bundle plant.tar --all --sign mirror.key
   mirror sync --bundle plant.tar --verify mirror.pub
@@ -71,10 +71,16 @@ type madeKey struct {
 	Key       string `json:"key"` // the public key
 }
 
-// newPassword asks for a password twice. It returns none if standard input is not a terminal.
+// newPassword returns MIRROR_KEY_PASSWORD, or asks for a password twice on the terminal.
 func newPassword(cmd *cobra.Command, none bool) ([]byte, error) {
-	if none || !isTerminal(cmd.InOrStdin()) {
+	password, set := os.LookupEnv("MIRROR_KEY_PASSWORD")
+	switch {
+	case none:
 		return nil, nil
+	case set:
+		return []byte(password), nil
+	case !isTerminal(cmd.InOrStdin()):
+		return nil, &exitError{exitUsage, errors.New("there is no terminal to ask for a password on: set MIRROR_KEY_PASSWORD, or leave the secret key unprotected with --no-password")}
 	}
 	ask := askPassword(cmd)
 	first, err := ask()

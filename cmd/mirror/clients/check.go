@@ -124,7 +124,7 @@ func hint(m Mirror, err error) error {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return fmt.Errorf("%w; renew it with 'mirror cert', or set the clock", err)
 	case errors.As(err, &wrongName):
-		return fmt.Errorf("%w; create a certificate for that name: mirror cert --host", err)
+		return fmt.Errorf("%w; create a certificate for that name: mirror cert --host %s", err, wrongName.Host)
 	case errors.As(err, &unknown):
 		return fmt.Errorf("%w; set its authority with --ca", err)
 	case !m.TLS && strings.Contains(err.Error(), "400 Bad Request"):

@@ -60,7 +60,7 @@ To pull from Docker Hub through this mirror, add this to /etc/docker/daemon.json
 	fmt.Fprint(out, b.others())
 	switch push := fmt.Sprintf("docker tag IMAGE %[1]s/NAME && docker push %[1]s/NAME", here); {
 	case b.container && b.needsUser():
-		fmt.Fprint(out, `To push: a server in a container needs a user. Set these variables, or use the command:
+		fmt.Fprint(out, `Without a user, only processes in this container may push. To create one, set these variables, or use the command:
 
   MIRROR_AUTH_INITIAL_USER_NAME=admin
   MIRROR_AUTH_INITIAL_USER_PASSWORD_FILE=/run/secrets/password
