@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/pflag"
 
@@ -20,9 +22,12 @@ func addOverwriteFlag(f *pflag.FlagSet, overwrite *bool, what string) {
 	f.BoolVar(overwrite, overwriteFlag, false, "replace "+what)
 }
 
-// checkNew returns an error if a file exists that would be replaced: path, or its volumes of the given size. It is for
-// commands that write the file at the end of long work.
+// checkNew returns an error if a file exists that would be replaced: path, or its volumes of the given size, or if their
+// folder does not exist. It is for commands that write the file at the end of long work.
 func checkNew(path string, size int64, overwrite bool) error {
+	if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
+		return createError(fmt.Errorf("create %s: the folder %s does not exist", path, filepath.Dir(path)))
+	}
 	if err := volume.CheckNew(path, size); !overwrite && errors.Is(err, fs.ErrExist) {
 		return createError(err)
 	}
