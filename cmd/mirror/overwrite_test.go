@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,7 @@ var writers = map[string]struct {
 	files []string
 }{
 	"mirror backup":             {[]string{"file"}, []string{"file"}},
+	"mirror bundle repair":      {[]string{"hurt.tar", "--output", "file"}, []string{"file"}},
 	"mirror export":             {[]string{"--all", "--bundle", "file"}, []string{"file"}},
 	"mirror export (volumes)":   {[]string{"--all", "--bundle", "file", "--volume-size", "1MB"}, []string{"file.001", "file-001.json"}},
 	"mirror import":             {[]string{"plant.tar", "--receipt", "file"}, []string{"file"}},
@@ -38,15 +40,20 @@ func TestNoCommandReplacesFiles(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"sync", "app:v1", "--upstream", "docker.io=" + registry.URL}, {"export", "--all", "--offline", "--bundle", "plant.tar"},
+		{"export", "--all", "--offline", "--bundle", "hurt.tar", "--parity", "5%"},
 	} {
 		if out, code := run(args...); code != 0 {
 			t.Fatalf("%v: exit code %d\n%s", args, code, out)
 		}
 	}
+	hurt, err := os.OpenFile(filepath.Join(dir, "hurt.tar"), os.O_WRONLY, 0)
+	must(t, err)
+	_, err = hurt.WriteAt([]byte("damage"), 600)
+	must(t, errors.Join(err, hurt.Close()))
 	for name, w := range writers {
 		command, _, _ := strings.Cut(name, " (")
 		args := append(strings.Fields(command)[1:], w.args...)
-		if !strings.HasPrefix(command, "mirror key") {
+		if !strings.HasPrefix(command, "mirror key") && !strings.HasPrefix(command, "mirror bundle") {
 			args = append(args, "--offline")
 		}
 		for _, file := range w.files {

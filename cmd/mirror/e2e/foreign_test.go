@@ -57,13 +57,17 @@ func TestOthersBundlesComeIn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			mirror := startMirror(t, "--offline")
 			env := append(docker.env, podman.env...)
+			var tag []string
+			if f.tag != "" {
+				tag = []string{"--tag", f.tag}
+			}
 			if f.shell != "" {
-				sync := fmt.Sprintf("%s | %s sync --data %s --bundle - --tag=%s", f.shell, mirrorBin, mirror.data, f.tag)
+				sync := fmt.Sprintf("%s | %s sync --data %s --bundle - %s", f.shell, mirrorBin, mirror.data, strings.Join(tag, " "))
 				run(t, env, "bash", "-o", "pipefail", "-c", sync)
 			} else {
 				file := filepath.Join(tempDir(t), "archive.tar")
 				run(t, env, expanded(f.write, file)...)
-				mirror.ask(t, "sync", "--bundle", file, "--tag="+f.tag)
+				mirror.ask(t, "sync", append([]string{"--bundle", file}, tag...)...)
 			}
 			if got := configOf(t, mirror.addr+"/"+f.comes); got != config {
 				t.Errorf("what came back has the config %s, want %s", got, config)

@@ -268,7 +268,7 @@ type holdings struct {
 }
 
 // holdings looks at a mirror. When and how often something was used is not a change, and refused requests may be in the log of
-// changes.
+// changes. The file of states keeps the room of uploads that have ended.
 func (s *server) holdings(t *testing.T) (h holdings) {
 	t.Helper()
 	s.askJSON(t, &h.Images, "ls")
@@ -278,7 +278,7 @@ func (s *server) holdings(t *testing.T) (h holdings) {
 	}
 	h.Files = map[string]int64{}
 	err := filepath.WalkDir(s.data, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() || entry.Name() == "index.db" || entry.Name() == "changes.log" {
+		if err != nil || !entry.Type().IsRegular() || slices.Contains([]string{"index.db", "changes.log", "states"}, entry.Name()) {
 			return err
 		}
 		info, err := entry.Info()
