@@ -130,7 +130,9 @@ func collect(cmd *cobra.Command, client *admin.Client, c collectConfig, asJSON b
 	if isDetached(cmd) {
 		return startDetached(cmd, client, "collect", c.CollectRequest, asJSON)
 	}
-	return showCollection(cmd, c, asJSON, func(show eventHandler) error { return client.Job(cmd.Context(), "collect", c.CollectRequest, nil, show) })
+	return showCollection(cmd, c, asJSON, func(show eventHandler) error {
+		return client.Job(cmd.Context(), "collect", c.CollectRequest, nil, show)
+	})
 }
 
 // showCollection shows a collection, and returns an error if a budget could not be met.
