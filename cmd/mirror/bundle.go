@@ -104,14 +104,47 @@ func bundleError(cmd *cobra.Command, path string, err error) error {
 	return err
 }
 
+// repairedBundle is the result of `mirror bundle repair`. Its keys are those of [checkedBundle].
+type repairedBundle struct {
+	File     string   `json:"file"` // the complete bundle
+	Complete bool     `json:"complete"`
+	Rebuilt  []string `json:"rebuilt"` // the files that were missing or damaged, and are complete now
+	// Damaged are the files that are still missing or damaged: parity volumes, or what --output left as it was.
+	Damaged      []string `json:"damaged"`
+	Blocks       int64    `json:"damagedBlocks,omitempty"`       // that were rebuilt
+	ParityBlocks int64    `json:"damagedParityBlocks,omitempty"` // the same
+}
+
 // repair repairs the bundle. It returns the result for programs and for people.
-func (b protected) repair(ctx context.Context, output string) (result any, text string, err error) {
+func (b protected) repair(ctx context.Context, output string) (result repairedBundle, text string, err error) {
 	if !b.single {
 		r, err := volume.Repair(b.path)
-		return r, repairedText(r), err
+		result = repairedBundle{File: volume.BundlePath(b.path), Complete: err == nil, Rebuilt: append([]string{}, r.Rebuilt...), Damaged: append([]string{}, r.Damaged...)}
+		return result, repairedText(r), err
 	}
 	r, err := parity.Repair(ctx, b.path, output)
-	return r, repairedFileText(r, output), err
+	return repairedFile(r, output), repairedFileText(r, output), err
+}
+
+// repairedFile returns the result for a bundle in one file.
+func repairedFile(r parity.Report, output string) repairedBundle {
+	result := repairedBundle{File: r.File, Complete: r.Complete, Rebuilt: []string{}, Damaged: []string{}, Blocks: r.Damaged, ParityBlocks: r.DamagedParity}
+	var damaged []string
+	if r.Repaired && (r.Damaged > 0 || r.DamagedParity == 0 || output != "") {
+		damaged = append(damaged, filepath.Base(r.File))
+	}
+	if r.DamagedParity > 0 {
+		damaged = append(damaged, filepath.Base(r.Parity))
+	}
+	switch {
+	case output == "":
+		result.Rebuilt = append(result.Rebuilt, damaged...)
+	case r.Repaired:
+		result.File, result.Rebuilt, result.Damaged = output, append(result.Rebuilt, filepath.Base(output)), append(result.Damaged, damaged...)
+	default:
+		result.Damaged = append(result.Damaged, damaged...)
+	}
+	return result
 }
 
 // repairedText says what a repair of volumes did.

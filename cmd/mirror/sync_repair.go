@@ -98,25 +98,23 @@ func damaged(err error) bool {
 
 // rebuild repairs a bundle and says so. It reports whether anything was repaired.
 func (im *imports) rebuild(b protected) (repaired bool, err error) {
-	result, _, err := b.repair(im.cmd.Context(), "")
+	if b.single {
+		r, err := parity.Repair(im.cmd.Context(), b.path, "")
+		if err != nil || !r.Repaired {
+			return false, err
+		}
+		return true, im.showNote(b.path, fmt.Sprintf("repaired: %s rebuilt from %s", blocks(r.Damaged), filepath.Base(r.Parity)))
+	}
+	r, err := volume.Repair(b.path)
 	if err != nil {
 		return false, err
 	}
-	switch r := result.(type) {
-	case parity.Report:
-		if !r.Repaired {
-			return false, nil
+	for _, name := range r.Rebuilt {
+		if err := im.showNote(filepath.Join(filepath.Dir(b.path), name), "repaired: rebuilt from parity"); err != nil {
+			return true, err
 		}
-		return true, im.showNote(b.path, fmt.Sprintf("repaired: %s rebuilt from %s", blocks(r.Damaged), filepath.Base(r.Parity)))
-	case volume.Repaired:
-		for _, name := range r.Rebuilt {
-			if err := im.showNote(filepath.Join(filepath.Dir(b.path), name), "repaired: rebuilt from parity"); err != nil {
-				return true, err
-			}
-		}
-		return len(r.Rebuilt) > 0, nil
 	}
-	return false, nil
+	return len(r.Rebuilt) > 0, nil
 }
 
 // showNote shows what was done to a source before it is imported.
