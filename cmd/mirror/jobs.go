@@ -75,8 +75,8 @@ func newWatchJobCommand() *cobra.Command {
 		Long: `Print the results of a job as they arrive, with the progress, until the job ends. When the command is
 interrupted, the job goes on. A sync, a collection or a verification is shown as its command shows it.
 
-Exit codes: those of the command that started the job; 1 the job failed or was canceled, 6 there is no
-such job, 130 interrupted.`,
+Exit codes: those of 'mirror sync', 'mirror gc' and 'mirror verify' for their jobs; for others 0 the job
+has ended. 1 the job failed or was canceled, 6 there is no such job, 130 interrupted.`,
 		Example: `  mirror jobs watch k7f3q2m5x4za`,
 	}, listJobs, func(cmd *cobra.Command, client *admin.Client, args []string) error {
 		return watchJob(cmd, client, args[0], q.json)
@@ -216,30 +216,25 @@ func followJob(ctx context.Context, client *admin.Client, id string, show eventH
 	return show(admin.Event{Time: job.Ended, Kind: admin.KindSummary, Summary: job.Summary})
 }
 
-// showJob shows a job in the view of its command, or in a view for all others.
+// showJob shows a job in the view of its command, or in a view for all others. A long request is not kept: its views are as for
+// one without options.
 func showJob(cmd *cobra.Command, job admin.JobStatus, asJSON bool, watch func(eventHandler) error) error {
-	var request any
-	var verification admin.VerifyRequest
-	var collection collectConfig
-	var sync syncConfig
+	read := func(request any) { _ = json.Unmarshal(job.Request, request) }
 	switch job.Name {
 	case "verify":
-		request = &verification
+		var req admin.VerifyRequest
+		read(&req)
+		return showVerification(cmd, req, asJSON, watch)
 	case "collect":
-		request = &collection.CollectRequest
+		var c collectConfig
+		read(&c.CollectRequest)
+		return showCollection(cmd, c, asJSON, watch)
 	case "sync":
-		request = &sync.Request
+		var c syncConfig
+		read(&c.Request)
+		return c.showFetch(cmd, asJSON, watch)
 	}
-	if request == nil || json.Unmarshal(job.Request, request) != nil { // a long request is not kept
-		return showAnyJob(cmd, asJSON, watch)
-	}
-	switch job.Name {
-	case "verify":
-		return showVerification(cmd, verification, asJSON, watch)
-	case "collect":
-		return showCollection(cmd, collection, asJSON, watch)
-	}
-	return sync.showFetch(cmd, asJSON, watch)
+	return showAnyJob(cmd, asJSON, watch)
 }
 
 // showAnyJob shows a job of any kind: its items as lines, and its result in JSON.
