@@ -7,8 +7,8 @@
 // API tokens, the identity and the numbers of bundles, pending imports, the results of collections. A change on one node is
 // seen by the next request to another one.
 //
-// Wants, the mode, read-only mode and the images to backfill are written to the index as well, but a node reads them only
-// when it starts. Until then it goes on with what it knows.
+// The mode, read-only mode and wants are written to the index as well, and each node reads what others have written: the modes
+// each second, wants within seconds. The images to backfill are read only when a node starts.
 //
 // # What each node has for itself
 //
