@@ -57,6 +57,25 @@ func TestClusterServesWhatAnotherNodeStored(t *testing.T) {
 	wantWhole(t, a.addr+"/team/app:3", third)
 }
 
+func TestClusterSharesReadOnlyModeAndWants(t *testing.T) {
+	c := startCluster(t)
+	shows := func(node *server, text string, is bool, command string) {
+		t.Helper()
+		eventually(t, text+" on the other node", func() error {
+			if out := node.ask(t, command); strings.Contains(out, text) != is {
+				return fmt.Errorf("it prints %q", out)
+			}
+			return nil
+		})
+	}
+	get(t, "http://"+c.a.addr+"/v2/library/wanted/manifests/1")
+	shows(c.b, "library/wanted:1", true, "wants")
+	c.a.ask(t, "mode", "read-only", "on")
+	shows(c.b, "read-only", true, "mode")
+	c.b.ask(t, "mode", "read-only", "off")
+	shows(c.a, "read-only", false, "mode")
+}
+
 func TestClusterSaysWhichEngineIsAway(t *testing.T) {
 	c := startCluster(t)
 	digest := push(t, helloIndex(t, ociFormat, "hello"), c.a.addr+"/team/app:1").String()
